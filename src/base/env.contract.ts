@@ -1,0 +1,23 @@
+/** Names of every environment variable quire reads; src/config is their only reader. */
+export const env = {
+  redisUrl: 'REDIS_URL',
+  s3Endpoint: 'S3_ENDPOINT',
+  s3Region: 'S3_REGION',
+  s3Bucket: 'S3_BUCKET',
+  s3AccessKeyId: 'S3_ACCESS_KEY_ID',
+  s3SecretAccessKey: 'S3_SECRET_ACCESS_KEY',
+  modelDir: 'QUIRE_MODEL_DIR',
+  apiHost: 'QUIRE_API_HOST',
+  apiPort: 'QUIRE_API_PORT',
+  apiKeys: 'QUIRE_API_KEY',
+  dataDir: 'QUIRE_DATA_DIR',
+  precision: 'QUIRE_PRECISION',
+  threads: 'QUIRE_THREADS',
+  logLevel: 'QUIRE_LOG_LEVEL',
+  maxFileBytes: 'QUIRE_MAX_FILE_BYTES',
+  maxLines: 'QUIRE_MAX_LINES',
+  maxLineBytes: 'QUIRE_MAX_LINE_BYTES',
+  analysisConcurrency: 'QUIRE_ANALYSIS_CONCURRENCY',
+  lockMs: 'QUIRE_LOCK_MS',
+  stalledMs: 'QUIRE_STALLED_MS',
+} as const;

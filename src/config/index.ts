@@ -1,0 +1,1 @@
+export { type Config, type LimitsConfig, loadConfig, type S3Config } from './load-config.ts';

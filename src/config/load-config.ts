@@ -1,0 +1,115 @@
+import { availableParallelism } from 'node:os';
+import { resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { env } from '../base/env.contract.ts';
+import { AppError } from '../base/errors.ts';
+import { readInteger, readOneOf, readText } from './read-variable.ts';
+
+export interface S3Config {
+  /** null: AWS itself. */
+  readonly endpoint: string | null;
+  readonly region: string;
+  readonly bucket: string;
+  /** null: the SDK's default credential chain. */
+  readonly accessKeyId: string | null;
+  readonly secretAccessKey: string | null;
+}
+
+export interface LimitsConfig {
+  readonly maxFileBytes: number;
+  readonly maxLines: number;
+  readonly maxLineBytes: number;
+}
+
+/** Every setting of every process, resolved once; the table in the root README lists the same. */
+export interface Config {
+  /** Where `quire up` keeps everything. */
+  readonly dataDir: string;
+  readonly redisUrl: string;
+  readonly s3: S3Config;
+  readonly modelDir: string;
+  readonly api: {
+    readonly host: string;
+    readonly port: number;
+    /** null: loopback only, any bearer accepted. */
+    readonly keys: readonly string[] | null;
+  };
+  readonly limits: LimitsConfig;
+  readonly engine: { readonly threads: number; readonly precision: 'full' };
+  readonly analysis: { readonly unitConcurrency: number; readonly lockMs: number; readonly stalledMs: number };
+  readonly logLevel: 'debug' | 'info' | 'warn' | 'error';
+}
+
+type Variables = Readonly<Record<string, string | undefined>>;
+
+const mebibyte = 1 << 20;
+
+/** The model that comes with quire. */
+const bundledModelDir = fileURLToPath(new URL('../../model/quire-nano', import.meta.url));
+
+/** Process variables → config. @throws `input.config` naming the variable, the value met and the values allowed */
+export function loadConfig(variables: Variables = process.env): Config {
+  return Object.freeze({
+    dataDir: resolve(readText(variables, env.dataDir, '.quire')),
+    redisUrl: readRedisUrl(variables),
+    s3: readS3(variables),
+    modelDir: resolve(readText(variables, env.modelDir, bundledModelDir)),
+    api: readApi(variables),
+    limits: {
+      maxFileBytes: readInteger(variables, env.maxFileBytes, { fallback: 512 * mebibyte, min: 1, max: 8192 * mebibyte }),
+      maxLines: readInteger(variables, env.maxLines, { fallback: 50_000, min: 1, max: 1_000_000 }),
+      maxLineBytes: readInteger(variables, env.maxLineBytes, { fallback: mebibyte, min: 1, max: 64 * mebibyte }),
+    },
+    engine: {
+      // more than 6 threads change the bits of results
+      threads: readInteger(variables, env.threads, { fallback: Math.min(availableParallelism(), 6), min: 1, max: 6 }),
+      precision: readOneOf(variables, env.precision, ['full'] as const, 'full'),
+    },
+    analysis: {
+      unitConcurrency: readInteger(variables, env.analysisConcurrency, { fallback: 4, min: 1, max: 256 }),
+      lockMs: readInteger(variables, env.lockMs, { fallback: 5_000, min: 500, max: 600_000 }),
+      stalledMs: readInteger(variables, env.stalledMs, { fallback: 2_000, min: 200, max: 600_000 }),
+    },
+    logLevel: readOneOf(variables, env.logLevel, ['debug', 'info', 'warn', 'error'] as const, 'info'),
+  });
+}
+
+function readRedisUrl(variables: Variables): string {
+  const url = readText(variables, env.redisUrl, 'redis://127.0.0.1:6379');
+  if (/^rediss?:\/\//.test(url)) return url;
+  // the value may carry a password, so it is not repeated
+  throw new AppError('input.config', `${env.redisUrl} must start with redis:// or rediss://`);
+}
+
+function readS3(variables: Variables): S3Config {
+  const accessKeyId = variables[env.s3AccessKeyId] ?? null;
+  const secretAccessKey = variables[env.s3SecretAccessKey] ?? null;
+  if ((accessKeyId === null) !== (secretAccessKey === null)) {
+    throw new AppError('input.config', `${env.s3AccessKeyId} and ${env.s3SecretAccessKey} must be given together`);
+  }
+  return {
+    endpoint: variables[env.s3Endpoint] ?? null,
+    region: readText(variables, env.s3Region, 'us-east-1'),
+    bucket: readText(variables, env.s3Bucket, 'quire'),
+    accessKeyId,
+    secretAccessKey,
+  };
+}
+
+const loopbackHosts = ['127.0.0.1', 'localhost', '::1'];
+
+function readApi(variables: Variables): Config['api'] {
+  const host = readText(variables, env.apiHost, '127.0.0.1');
+  const keys = (variables[env.apiKeys] ?? '')
+    .split(',')
+    .map((key) => key.trim())
+    .filter((key) => key !== '');
+  if (keys.length === 0 && !loopbackHosts.includes(host)) {
+    throw new AppError(
+      'input.config',
+      `binding to ${host} needs ${env.apiKeys}; without keys only ${loopbackHosts.join(', ')} are allowed`,
+    );
+  }
+  const port = readInteger(variables, env.apiPort, { fallback: 8080, min: 0, max: 65_535 });
+  return { host, port, keys: keys.length === 0 ? null : keys };
+}

@@ -1,0 +1,32 @@
+import { defineConfig } from 'vitest/config';
+import { PlainReporter } from './plain-reporter.ts';
+
+const root = new URL('../..', import.meta.url).pathname;
+
+const project = (name: string, include: string, options: { timeoutMs: number; parallel: boolean }) => ({
+  test: {
+    name,
+    root,
+    include: [include],
+    testTimeout: options.timeoutMs,
+    hookTimeout: options.timeoutMs,
+    fileParallelism: options.parallel,
+    env: { NODE_NO_WARNINGS: '1' },
+  },
+});
+
+export default defineConfig({
+  root,
+  test: {
+    reporters: [['default', { summary: false }], new PlainReporter()],
+    maxWorkers: 2,
+    projects: [
+      project('unit', 'test/unit/**/*.test.ts', { timeoutMs: 10_000, parallel: true }),
+      project('checks', 'test/checks/**/*.test.ts', { timeoutMs: 10_000, parallel: true }),
+      project('contract', 'test/contract/**/*.test.ts', { timeoutMs: 60_000, parallel: true }),
+      project('model', 'test/model/**/*.test.ts', { timeoutMs: 120_000, parallel: false }),
+      project('infra', 'test/infra/**/*.test.ts', { timeoutMs: 120_000, parallel: false }),
+      project('integration', 'test/integration/**/*.test.ts', { timeoutMs: 120_000, parallel: false }),
+    ],
+  },
+});
