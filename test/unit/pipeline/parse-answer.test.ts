@@ -1,0 +1,52 @@
+import { describe, expect, it } from 'vitest';
+import { buildAnswerSchema } from '../../../src/pipeline/answer.schema.ts';
+import { paginate } from '../../../src/pipeline/document/parse-document.ts';
+import { parseJsonAnswer, parseTextAnswer } from '../../../src/pipeline/parse-answer.ts';
+
+const lease = paginate('lease.md', 'The lease ends on 1 May.\n\f\nEither party may end it by giving\nsixty (60) days\' notice.');
+
+describe('parseJsonAnswer', () => {
+  it('finds a quote on its page whatever the white space, with its place in the whole text', () => {
+    const quote = "by giving sixty (60)  days' notice";
+    const content = JSON.stringify({ answer: '60 days', citations: [{ document: 1, page: 2, quote }], found: true });
+    const { answer, parsed, citations } = parseJsonAnswer(content, [lease]);
+    expect({ answer, parsed }).toEqual({ answer: '60 days', parsed: true });
+    const [citation] = citations;
+    expect(citation?.verified).toBe(true);
+    expect(lease.text.slice(citation?.start ?? 0, citation?.end ?? 0)).toBe("by giving\nsixty (60) days' notice");
+  });
+
+  it.each([
+    ['another page', { document: 1, page: 1, quote: 'sixty (60)' }],
+    ['a page that is not there', { document: 1, page: 9, quote: 'lease' }],
+    ['a document that is not there', { document: 2, page: 1, quote: 'lease' }],
+    ['no words', { document: 1, page: 1, quote: '  ' }],
+    ['words that look like a pattern', { document: 1, page: 1, quote: '.*' }],
+  ])('does not verify a quote from %s', (_, citation) => {
+    const content = JSON.stringify({ answer: 1, citations: [citation], found: true });
+    expect(parseJsonAnswer(content, [lease]).citations[0]).toMatchObject({ verified: false, start: null, end: null });
+  });
+
+  it.each(['', '{"answer":"cut of', '[]', '{"answer":1,"citations":[{}],"found":true}', '{"citations":[],"found":false}'])(
+    'keeps %j as raw text of a finished line',
+    (content) => {
+      expect(parseJsonAnswer(content, [lease])).toEqual({ parsed: false, answer: null, found: null, citations: [], raw: content });
+    },
+  );
+});
+
+describe('parseTextAnswer', () => {
+  it('reads citations that exist', () => {
+    const { answer, citations } = parseTextAnswer(' Sixty days [1, p. 2], not [1, p. 7]. ', [lease]);
+    expect(answer).toBe('Sixty days [1, p. 2], not [1, p. 7].');
+    expect(citations.map(({ page }) => page)).toEqual([2]);
+  });
+});
+
+describe('buildAnswerSchema', () => {
+  it('moves references of the caller schema with it', () => {
+    const schema = { $ref: '#/$defs/money', $defs: { money: { type: 'number' } } };
+    const built = buildAnswerSchema(schema, 1, 14) as { properties: { answer: unknown } };
+    expect(built.properties.answer).toEqual({ $ref: '#/properties/answer/$defs/money', $defs: { money: { type: 'number' } } });
+  });
+});
