@@ -1,0 +1,257 @@
+import { floatAttribute, type GraphBuilder, intAttribute, microsoftDomain, type ValueName } from '../graph-builder.ts';
+import { latentWidth, type ModelConfig } from '../model-config.ts';
+import { addLinear, type Matrix } from './linear.ts';
+import { addRmsNorm } from './norm.ts';
+import { addRotary, type RotaryInputs, softmaxScale } from './rotary.ts';
+
+/**
+ * Multi-head latent attention in absorbed form: keys and values of all heads are one cached row, [latent | rotary key],
+ * so heads become rows of two matrix products. Three things keep the bits of a row the same for every chunking and
+ * every border between prefix and suffix:
+ *  A1 a zero row behind the queries of the per-head products, whose kernel differs for a single row;
+ *  A2 suffix values summed in steps of 128 keys, the step in which a product over the prefix is summed;
+ *  A3 prefix and suffix in multiples of 256 rows, the rest masked.
+ */
+
+const keyStep = 128;
+/** Below this width the product's step over keys grows with the number of threads, so the prefix is summed as the suffix. */
+const wideRow = 160;
+const masked = -1e30;
+
+export interface AttentionWeights {
+  /** null: queries are projected directly by `queryUp`. */
+  readonly queryDown: { readonly weight: Matrix; readonly gain: Float32Array } | null;
+  readonly queryUp: Matrix;
+  readonly latentDown: Matrix;
+  readonly latentGain: Float32Array;
+  /** [heads · (nope + value), latent] */
+  readonly latentUp: Matrix;
+  readonly output: Matrix;
+}
+
+/** Values that all layers share. */
+export interface AttentionContext {
+  /** One-element vectors: sequences, tokens a sequence, tokens · heads. */
+  readonly sequences: ValueName;
+  readonly tokens: ValueName;
+  readonly queries: ValueName;
+  /** [sequences, tokens, 1, suffix rows]: 0 where the key is visible. */
+  readonly mask: ValueName;
+  /** [sequences]: suffix row of the first new row. */
+  readonly write: ValueName;
+  readonly rotary: RotaryInputs;
+}
+
+/**
+ * Additive mask: key j of the suffix is visible to new row i when j ≤ write + i.
+ * @param suffix [sequences, suffix rows, width]
+ */
+export function addCausalMask(graph: GraphBuilder, suffix: ValueName, write: ValueName, tokens: ValueName): ValueName {
+  const zero = graph.scalarInt(0);
+  const one = graph.scalarInt(1);
+  const count = (vector: ValueName): ValueName => graph.op('Squeeze', [vector]);
+  const keys = graph.op('Range', [zero, count(graph.dimension(suffix, 1)), one]);
+  const steps = graph.op('Range', [zero, count(tokens), one]);
+  const rows = graph.op('Add', [graph.reshape(write, [-1, 1]), graph.reshape(steps, [1, -1])]);
+  const visible = graph.op('LessOrEqual', [keys, graph.op('Unsqueeze', [rows, graph.ints([2, 3])])]);
+  return graph.op('Where', [visible, graph.scalar(0), graph.scalar(masked)]);
+}
+
+/** What attention reads: all of it is one layer's. */
+export interface AttentionInputs {
+  /** [rows, hidden], normed. */
+  readonly hidden: ValueName;
+  /** [sequences, tokens, width] of `addLatentRows`. */
+  readonly newRows: ValueName;
+  /** [prefix rows, width] */
+  readonly prefix: ValueName;
+  /** [sequences, suffix rows, width] */
+  readonly suffix: ValueName;
+}
+
+/** @returns [rows, hidden] */
+export function addAttention(
+  graph: GraphBuilder,
+  config: ModelConfig,
+  weights: AttentionWeights,
+  context: AttentionContext,
+  inputs: AttentionInputs,
+): ValueName {
+  const queries = addQueries(graph, config, weights, context, inputs.hidden);
+  const keys = graph.op('TensorScatter', [inputs.suffix, inputs.newRows, context.write], { axis: intAttribute(1) });
+  const mixed = addMixedLatents(graph, config, context, queries, inputs.prefix, keys);
+  const heads = addHeadValues(graph, config, weights, mixed);
+  return addLinear(graph, heads, weights.output, 'attention_output');
+}
+
+/** What is cached of the new rows, normed latent and turned key: [sequences, tokens, width]. */
+export function addLatentRows(
+  graph: GraphBuilder,
+  config: ModelConfig,
+  weights: AttentionWeights,
+  context: AttentionContext,
+  input: ValueName,
+): ValueName {
+  const { latentRank, ropeWidth } = config;
+  const row = addLinear(graph, input, weights.latentDown, 'latent_down');
+  const [latent = '', key = ''] = graph.splitLast(row, [latentRank, ropeWidth]);
+  const normed = addRmsNorm(graph, latent, weights.latentGain, config.latentNormEpsilon);
+  const perSequence = [context.sequences, context.tokens] as const;
+  const turned = addRotary(graph, graph.reshape(key, [...perSequence, ropeWidth]), context.rotary, 1, ropeWidth);
+  return graph.concat([graph.reshape(normed, [...perSequence, latentRank]), turned], -1);
+}
+
+/** [rows, heads, latent width]: query times the key part of the latent's up-projection, then the rotary query. */
+function addQueries(
+  graph: GraphBuilder,
+  config: ModelConfig,
+  weights: AttentionWeights,
+  context: AttentionContext,
+  input: ValueName,
+): ValueName {
+  const { heads, nopeWidth, ropeWidth, latentRank, valueWidth } = config;
+  const { queryDown } = weights;
+  const compressed =
+    queryDown === null
+      ? input
+      : addRmsNorm(
+          graph,
+          addLinear(graph, input, queryDown.weight, 'query_down'),
+          queryDown.gain,
+          config.latentNormEpsilon,
+        );
+  const projected = addLinear(graph, compressed, weights.queryUp, 'query_up');
+  const perHead = graph.reshape(projected, [-1, heads, nopeWidth + ropeWidth]);
+  const [nope = '', rope = ''] = graph.splitLast(perHead, [nopeWidth, ropeWidth]);
+  const flatRope = graph.reshape(rope, [context.sequences, context.tokens, heads * ropeWidth]);
+  const turned = graph.reshape(addRotary(graph, flatRope, context.rotary, heads, ropeWidth), [-1, heads, ropeWidth]);
+  const keyPart = selectHeadRows(weights.latentUp, heads, nopeWidth + valueWidth, 0, nopeWidth);
+  const up = graph.weight('latent_key_up', keyPart, [heads, nopeWidth, latentRank]);
+  return graph.concat([addPerHead(graph, nope, up, heads, nopeWidth), turned], -1);
+}
+
+/** Probabilities over prefix and suffix times the cached rows: [rows · heads, latent rank]. */
+function addMixedLatents(
+  graph: GraphBuilder,
+  config: ModelConfig,
+  context: AttentionContext,
+  queries: ValueName,
+  prefix: ValueName,
+  keys: ValueName,
+): ValueName {
+  const width = latentWidth(config);
+  const { sequences, tokens, queries: queryTotal, mask } = context;
+  const product = { transB: intAttribute(1), alpha: floatAttribute(softmaxScale(config)) };
+  const prefixRows = graph.dimension(prefix, 0);
+  const suffixRows = graph.dimension(keys, 1);
+
+  const flat = graph.reshape(queries, [-1, width]);
+  const prefixScores = graph.reshape(graph.op('FusedMatMul', [flat, prefix], product, microsoftDomain), [
+    sequences,
+    queryTotal,
+    prefixRows,
+  ]);
+  const perSequence = graph.reshape(queries, [sequences, queryTotal, width]);
+  const rawScores = graph.op('FusedMatMul', [perSequence, keys], product, microsoftDomain);
+  const perToken = graph.reshape(rawScores, [sequences, tokens, config.heads, suffixRows]);
+  const suffixScores = graph.reshape(graph.op('Add', [perToken, mask]), [sequences, queryTotal, suffixRows]);
+
+  const scores = graph.concat([prefixScores, suffixScores], -1);
+  const chances = graph.op('Softmax', [scores], { axis: intAttribute(-1) });
+  const [onPrefix = '', onSuffix = ''] = graph.ops('Split', [chances, graph.shape([prefixRows, suffixRows])], 2, {
+    axis: intAttribute(-1),
+  });
+
+  const parts = [
+    width < wideRow
+      ? addKeySteps(graph, context, onPrefix, prefix, 1, prefixRows, width)
+      : addPrefixPart(graph, context, onPrefix, prefix, prefixRows, width),
+    addKeySteps(graph, context, onSuffix, keys, sequences, suffixRows, width),
+  ];
+  const sum = graph.op('ReduceSum', [graph.concat(parts, 0), graph.ints([0])], { keepdims: intAttribute(0) });
+  const latents = graph.op('Slice', [sum, graph.ints([0]), graph.ints([config.latentRank]), graph.ints([-1])]);
+  return graph.reshape(latents, [-1, config.latentRank]);
+}
+
+/** One product over the whole prefix: [1, sequences, queries, width]. */
+function addPrefixPart(
+  graph: GraphBuilder,
+  context: AttentionContext,
+  chances: ValueName,
+  prefix: ValueName,
+  prefixRows: ValueName,
+  width: number,
+): ValueName {
+  const queryRows = graph.op('Mul', [context.sequences, context.queries]);
+  const product = graph.op('MatMul', [graph.reshape(chances, [queryRows, prefixRows]), prefix]);
+  return graph.reshape(product, [1, context.sequences, context.queries, width]);
+}
+
+/** A2: [key rows / 128, sequences, queries, width], one product for each 128 keys. */
+function addKeySteps(
+  graph: GraphBuilder,
+  context: AttentionContext,
+  chances: ValueName,
+  keys: ValueName,
+  keySequences: ValueName | number,
+  keyRows: ValueName,
+  width: number,
+): ValueName {
+  const steps = graph.op('Div', [keyRows, graph.ints([keyStep])]);
+  const chanceSteps = graph.reshape(chances, [context.sequences, context.queries, steps, keyStep]);
+  const keySteps = graph.reshape(keys, [keySequences, steps, keyStep, width]);
+  const parts = graph.op('MatMul', [graph.transpose(chanceSteps, [0, 2, 1, 3]), keySteps]);
+  return graph.transpose(parts, [1, 0, 2, 3]);
+}
+
+/** [rows, heads · value width] from mixed latents [rows · heads, latent rank]. */
+function addHeadValues(
+  graph: GraphBuilder,
+  config: ModelConfig,
+  weights: AttentionWeights,
+  mixed: ValueName,
+): ValueName {
+  const { heads, latentRank, nopeWidth, valueWidth } = config;
+  const rows = selectHeadRows(weights.latentUp, heads, nopeWidth + valueWidth, nopeWidth, valueWidth);
+  const transposed = transposeEach(rows, heads, valueWidth, latentRank);
+  const up = graph.weight('latent_value_up', transposed, [heads, latentRank, valueWidth]);
+  const values = addPerHead(graph, graph.reshape(mixed, [-1, heads, latentRank]), up, heads, latentRank);
+  return graph.reshape(values, [-1, heads * valueWidth]);
+}
+
+/** A1: x [rows, heads, in] times one matrix a head [heads, in, out] → [rows, heads, out]. */
+function addPerHead(
+  graph: GraphBuilder,
+  input: ValueName,
+  weight: ValueName,
+  heads: number,
+  inWidth: number,
+): ValueName {
+  const padded = graph.concat([input, graph.zeros([1, heads, inWidth])], 0);
+  const byHead = graph.op('MatMul', [graph.transpose(padded, [1, 0, 2]), weight]);
+  return graph.op('Slice', [graph.transpose(byHead, [1, 0, 2]), graph.ints([0]), graph.ints([-1]), graph.ints([0])]);
+}
+
+/** Rows [offset, offset + count) of every head's block of `headRows` rows. */
+function selectHeadRows(matrix: Matrix, heads: number, headRows: number, offset: number, count: number): Float32Array {
+  const selected = new Float32Array(heads * count * matrix.columns);
+  for (let head = 0; head < heads; head++) {
+    const start = (head * headRows + offset) * matrix.columns;
+    selected.set(matrix.values.subarray(start, start + count * matrix.columns), head * count * matrix.columns);
+  }
+  return selected;
+}
+
+/** [total, rows, columns] → [total, columns, rows]. */
+function transposeEach(values: Float32Array, total: number, rows: number, columns: number): Float32Array {
+  const transposed = new Float32Array(values.length);
+  for (let index = 0; index < total; index++) {
+    const base = index * rows * columns;
+    for (let row = 0; row < rows; row++) {
+      for (let column = 0; column < columns; column++) {
+        transposed[base + column * rows + row] = values[base + row * columns + column]!;
+      }
+    }
+  }
+  return transposed;
+}

@@ -1,0 +1,119 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { LatentBuffer } from '../../src/engine/kv/latent-buffer.ts';
+import { loadModelFolder } from '../../src/engine/model/load-model.ts';
+import type { ModelRunner, StepInput } from '../../src/engine/ports.ts';
+import { openOrtRunner } from '../../src/engine/runtime/ort-runner.ts';
+import { openOrtSession } from '../../src/engine/runtime/ort-session.ts';
+import { writeTinyCheckpoint } from '../support/tiny-checkpoint.ts';
+
+let root = '';
+let runner: ModelRunner;
+
+beforeAll(async () => {
+  root = mkdtempSync(join(tmpdir(), 'quire-runner-'));
+  writeTinyCheckpoint(root, { config: { max_position_embeddings: 300 } });
+  runner = await openOrtRunner(root, { precision: 'full', threads: 1 });
+});
+afterAll(async () => {
+  await runner.close();
+  rmSync(root, { recursive: true, force: true });
+});
+
+function step(change: Partial<StepInput> = {}): StepInput {
+  const empty = new LatentBuffer(runner.layers, runner.latentWidth);
+  return {
+    tokenIds: [3, 1, 4, 1, 5],
+    start: 0,
+    prefix: empty.view(0),
+    prefixRows: 0,
+    suffix: empty.view(5),
+    logits: 'all',
+    ...change,
+  };
+}
+
+describe('openOrtRunner', () => {
+  it('says what the model is', () => {
+    const { layers, latentWidth, vocabularySize, contextTokens } = runner;
+    expect({ layers, latentWidth, vocabularySize, contextTokens }).toEqual({
+      layers: 3,
+      latentWidth: 40,
+      vocabularySize: 64,
+      contextTokens: 300,
+    });
+  });
+
+  it('gives logits of all rows, of the last, or of none, and latents always', async () => {
+    const all = await runner.run(step());
+    const last = await runner.run(step({ logits: 'last' }));
+    const none = await runner.run(step({ logits: 'none' }));
+    expect(all.logits.length).toBe(5 * 64);
+    expect(last.logits).toEqual(all.logits.slice(4 * 64));
+    expect(none.logits.length).toBe(0);
+    expect(last.latents).toEqual(all.latents);
+    expect(none.latents).toEqual(all.latents);
+    expect(all.latents.length).toBe(3 * 5 * 40);
+  });
+
+  it('leaves the arrays it reads unchanged and ignores rows it must not see', async () => {
+    const noise = (): Float32Array[] =>
+      Array.from({ length: 3 }, (_, layer) =>
+        Float32Array.from({ length: 512 * 40 }, (__, at) => Math.sin(at + layer)),
+      );
+    const clean = await runner.run(step());
+    const [prefix, suffix] = [noise(), noise()];
+    const noisy = await runner.run(step({ prefix, suffix }));
+    expect(noisy.logits).toEqual(clean.logits);
+    expect(prefix).toEqual(noise());
+    expect(suffix).toEqual(noise());
+  });
+
+  it('takes a folder that is loaded already and closes its weights', async () => {
+    const loaded = await loadModelFolder(root);
+    const second = await openOrtRunner(loaded, { precision: 'full', threads: 1 });
+    expect((await second.run(step())).logits).toEqual((await runner.run(step())).logits);
+    await second.close();
+    await second.close();
+    await expect(second.run(step())).rejects.toMatchObject({ code: 'bug.invariant' });
+  });
+
+  it('gives the same bytes when the scores of a step are bounded', async () => {
+    const small = await openOrtRunner(root, { precision: 'full', threads: 1, maxScores: 2 * 256 * 2 });
+    for (const logits of ['all', 'last', 'none'] as const) {
+      const input = step({ logits });
+      const parts = await small.run(input);
+      expect(parts).toEqual(await runner.run(input));
+      expect(input.suffix.every((rows) => rows.every((value) => value === 0))).toBe(true);
+    }
+    await small.close();
+  });
+
+  it.each([
+    [{ tokenIds: [64] }, 'token id 64 outside the vocabulary of 64'],
+    [{ tokenIds: [-1] }, 'token id -1 outside the vocabulary of 64'],
+    [{ tokenIds: [] }, 'a step has at least one token'],
+    [{ prefixRows: 100, start: 100 }, 'prefix of 100 rows before row 100'],
+    [{ prefixRows: 256, start: 0 }, 'prefix of 256 rows before row 0'],
+    [{ prefix: [] }, 'latents for every layer'],
+    [{ suffix: [1, 2, 3].map(() => new Float32Array(40)) }, 'latents hold 40, a step reads 10240'],
+  ])('rejects a step with %j', async (change, message) => {
+    await expect(runner.run(step(change))).rejects.toThrow(message);
+  });
+
+  it('rejects tokens behind the window', async () => {
+    const long = new LatentBuffer(runner.layers, runner.latentWidth);
+    const beyond = step({ start: 296, suffix: long.view(301) });
+    await expect(runner.run(beyond)).rejects.toMatchObject({ code: 'input.context-length' });
+  });
+});
+
+describe('openOrtSession', () => {
+  it('wraps what the runtime refuses', async () => {
+    const refused = openOrtSession(new TextEncoder().encode('no model'), { threads: 1 });
+    await expect(refused).rejects.toMatchObject({ code: 'bug.invariant' });
+    await expect(refused).rejects.toThrow('onnxruntime refused the model: ');
+  });
+});
