@@ -1,0 +1,53 @@
+/**
+ * Key grammar of the bucket (`v1/…` is ours, `inbox/` the user's). Infra's lifecycle rules use the same prefixes.
+ * Ids are checked by their parsers before they come here, so no key can leave its folder.
+ */
+const root = 'v1';
+
+/** Newest first: time counts down, 13 digits until the year 2286. */
+const reverseMs = (ms: number): string => String(9_999_999_999_999 - ms).padStart(13, '0');
+
+export const prefixes = {
+  index: `${root}/index/`,
+  batchIndex: `${root}/index/batches/`,
+  open: `${root}/open/`,
+  inbox: 'inbox/',
+  receipts: 'receipts/',
+  status: 'status/',
+  outbox: 'outbox/',
+} as const;
+
+export const tenantPrefix = (tenant: string): string => `${root}/${tenant}/`;
+
+const batchRoot = (tenant: string, batchId: string): string => `${root}/${tenant}/batches/${batchId}/`;
+const fileRoot = (tenant: string, fileId: string): string => `${root}/${tenant}/files/${fileId}/`;
+
+export const keys = {
+  batchIndex: (createdMs: number, batchId: string): string =>
+    `${prefixes.batchIndex}${reverseMs(createdMs)}-${batchId}`,
+  /** Marker of a batch that is not terminal: what the janitor sweeps. Its body names the tenant. */
+  open: (batchId: string): string => `${prefixes.open}${batchId}`,
+  fileIndex: (tenant: string, createdMs: number, fileId: string): string =>
+    `${prefixes.index}files/${tenant}/${reverseMs(createdMs)}-${fileId}`,
+  fileIndexPrefix: (tenant: string): string => `${prefixes.index}files/${tenant}/`,
+  /** A create that may be a client's retry finds the first batch here. */
+  createdBatch: (tenant: string, fingerprint: string): string => `${prefixes.index}creates/${tenant}/${fingerprint}`,
+  fileRoot,
+  fileMeta: (tenant: string, fileId: string): string => `${fileRoot(tenant, fileId)}meta.json`,
+  fileContent: (tenant: string, fileId: string): string => `${fileRoot(tenant, fileId)}content`,
+  document: (tenant: string, sha256: string): string => `${root}/${tenant}/documents/${sha256}/document.json`,
+  batchRoot,
+  batch: (tenant: string, batchId: string): string => `${batchRoot(tenant, batchId)}batch.json`,
+  lines: (tenant: string, batchId: string): string => `${batchRoot(tenant, batchId)}lines.jsonl`,
+  linesIndex: (tenant: string, batchId: string): string => `${batchRoot(tenant, batchId)}lines.index`,
+  plan: (tenant: string, batchId: string): string => `${batchRoot(tenant, batchId)}plan.json`,
+  lineErrors: (tenant: string, batchId: string): string => `${batchRoot(tenant, batchId)}line-errors.jsonl`,
+  units: (tenant: string, batchId: string): string => `${batchRoot(tenant, batchId)}units/`,
+  unitLog: (tenant: string, batchId: string, unitId: string): string =>
+    `${batchRoot(tenant, batchId)}units/${unitId}/log/`,
+  unitSlot: (tenant: string, batchId: string, unitId: string, slot: number): string =>
+    `${batchRoot(tenant, batchId)}units/${unitId}/log/${String(slot).padStart(10, '0')}`,
+  output: (tenant: string, batchId: string): string => `${batchRoot(tenant, batchId)}output.jsonl`,
+  errors: (tenant: string, batchId: string): string => `${batchRoot(tenant, batchId)}error.jsonl`,
+  manifest: (tenant: string, batchId: string): string => `${batchRoot(tenant, batchId)}manifest.json`,
+} as const;
