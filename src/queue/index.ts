@@ -1,0 +1,6 @@
+export { type ControlJob, type QuireEvent, queueNames, type UnitJob, type UnitProgress } from './messages.schema.ts';
+export { type ConsumerOptions, openControlConsumer, openUnitConsumer } from './open-consumer.ts';
+export { openEventBus } from './open-event-bus.ts';
+export { openWorkQueue } from './open-work-queue.ts';
+export type { Consumer, EventBus, JobContext, JobHandler, JobPriority, WorkQueue } from './ports.ts';
+export type { RedisOptions } from './redis-connection.ts';
