@@ -19,7 +19,9 @@ export const newNonce = (): string => randomBytes(16).toString('hex');
 function parser<Id extends string>(what: string, pattern: RegExp): (text: string) => Id {
   return (text) => {
     if (pattern.test(text)) return text as Id;
-    throw new AppError('input.not-found', `no such ${what}: ${JSON.stringify(text.slice(0, 80))}`, { param: `${what}_id` });
+    throw new AppError('input.not-found', `no such ${what}: ${JSON.stringify(text.slice(0, 80))}`, {
+      param: `${what}_id`,
+    });
   };
 }
 

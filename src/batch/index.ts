@@ -1,0 +1,31 @@
+export type { AnalysisRequest, DocumentRef } from './analysis-request.ts';
+export type { BatchRequest } from './batch-request.ts';
+export { canMove, isTerminal, legalMoves, moveBatch, patchBatch } from './batch-state.ts';
+export { type BatchPage, BatchStore, type OpenBatch } from './batch-store.ts';
+export type { ChatRequest } from './chat-request.ts';
+export type { FileDescription, FileListOptions, FilePage, StoredBytes } from './file-store.ts';
+export { type Finalized, finalizeBatch } from './finalizer.ts';
+export { Janitor, type JanitorDeps } from './janitor.ts';
+export { readLines } from './line-reader.ts';
+export { type LineLimits, type ValidatedLine, validateLines } from './line-validation.ts';
+export { findPlan, loadPlan } from './plan-store.ts';
+export { planUnits } from './planner.ts';
+export type {
+  BatchError,
+  BatchRecord,
+  BatchStatus,
+  BatchUsage,
+  FileRecord,
+  Line,
+  LineResult,
+  LineUrl,
+  OutputLine,
+  Plan,
+  PlannedUnit,
+  SealReason,
+} from './records.schema.ts';
+export { type LineRequest, parseLineRequest } from './request-validation.ts';
+export { type JobLineTask, runUnitJob, type UnitJobDeps, type UnitName } from './unit-job.ts';
+export { openUnitLog, type UnitLog, type UnitLogState } from './unit-log.ts';
+export { runUnit, type UnitLineAnswer, type UnitLineTask, type UnitRunnerDeps } from './unit-runner.ts';
+export { buildUnrunResult } from './unrun-line.ts';

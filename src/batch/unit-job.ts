@@ -1,0 +1,80 @@
+import type { Clock } from '../base/clock.ts';
+import { AppError, isAppError } from '../base/errors.ts';
+import type { Logger } from '../base/log.ts';
+import type { ObjectStore } from '../storage/index.ts';
+import { isTerminal } from './batch-state.ts';
+import type { BatchStore } from './batch-store.ts';
+import { readLines } from './line-reader.ts';
+import { loadPlan } from './plan-store.ts';
+import type { BatchRecord, Line } from './records.schema.ts';
+import { openUnitLog } from './unit-log.ts';
+import { runUnit, type UnitLineAnswer } from './unit-runner.ts';
+
+/** A line of a unit as the worker runs it. */
+export interface JobLineTask {
+  readonly batch: BatchRecord;
+  readonly unitId: string;
+  readonly line: Line;
+  readonly seed: number;
+  readonly attempts: number;
+  readonly signal: AbortSignal;
+}
+
+export interface UnitJobDeps {
+  readonly store: ObjectStore;
+  readonly batches: BatchStore;
+  /** Name of this worker in claims. */
+  readonly owner: string;
+  readonly lineConcurrency: number;
+  readonly runLine: (task: JobLineTask) => Promise<UnitLineAnswer>;
+  readonly onSegment: (batchId: string, unitId: string) => void;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+/** What names a unit in a queue job. */
+export interface UnitName {
+  readonly tenant: string;
+  readonly batchId: string;
+  readonly unitId: string;
+}
+
+/**
+ * Runs one queued unit from the store's truth. A job for a batch that is gone, or for a unit that is sealed, is done:
+ * queue jobs are hints and may be late or double.
+ * @throws what `runUnit` throws, except a cancel of the batch, which ends the job quietly: the janitor seals the unit
+ */
+export async function runUnitJob(deps: UnitJobDeps, unit: UnitName, signal: AbortSignal): Promise<void> {
+  const { tenant, batchId, unitId } = unit;
+  const batch = await deps.batches.findBatch(tenant, batchId);
+  if (batch === undefined || isTerminal(batch.status) || batch.status === 'cancelling') return;
+  const plan = await loadPlan(deps.store, tenant, batchId);
+  const planned = plan.units.find(({ id }) => id === unitId);
+  if (planned === undefined) throw new AppError('corrupt.record', `plan of ${batchId} has no unit ${unitId}`);
+  const lines = await readLines(
+    deps.store,
+    tenant,
+    batchId,
+    planned.lines.map(({ index }) => index),
+  );
+  try {
+    await runUnit(
+      {
+        log: openUnitLog(deps.store, tenant, batchId, unitId),
+        lines,
+        unit: planned,
+        owner: deps.owner,
+        batchId,
+        lineConcurrency: deps.lineConcurrency,
+        runLine: (task) => deps.runLine({ batch, unitId, ...task }),
+        onSegment: () => deps.onSegment(batchId, unitId),
+        clock: deps.clock,
+        logger: deps.log,
+      },
+      signal,
+    );
+  } catch (error) {
+    if (isAppError(error) && error.code === 'cancelled.by-user') return;
+    throw error;
+  }
+}
