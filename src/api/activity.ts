@@ -1,0 +1,48 @@
+import type { BatchRecord } from '../batch/records.schema.ts';
+import type { EventBus, WorkQueue } from '../queue/index.ts';
+import { type BatchActivity, noActivity } from './present/batch.ts';
+
+/**
+ * What a batch is doing and, when it is doing nothing, why. Read from Redis, so it may be missing but never fails the
+ * request. One reader a request: the queue is counted once, however many batches are shown.
+ */
+export function buildActivityReader(bus: EventBus, queue: WorkQueue): (record: BatchRecord) => Promise<BatchActivity> {
+  let counting: ReturnType<WorkQueue['counts']> | undefined;
+  const countOnce = (): ReturnType<WorkQueue['counts']> => {
+    counting ??= queue.counts();
+    return counting;
+  };
+  return async (record) => {
+    switch (record.status) {
+      case 'completed':
+      case 'failed':
+      case 'expired':
+      case 'cancelled':
+        return noActivity;
+      case 'validating':
+        return { current: [], waitReason: 'the input file is being checked and planned' };
+      case 'finalizing':
+        return { current: [], waitReason: 'the result files are being written' };
+      case 'cancelling':
+        return { current: [], waitReason: 'running units are being stopped' };
+      case 'in_progress':
+        return readRunning(record.id, bus, countOnce);
+    }
+  };
+}
+
+async function readRunning(batchId: string, bus: EventBus, count: WorkQueue['counts']): Promise<BatchActivity> {
+  try {
+    const current = await bus.readProgress(batchId);
+    return { current, waitReason: current.length > 0 ? null : describeQueue(await count()) };
+  } catch {
+    return { current: [], waitReason: 'the work queue is unreachable; the batch goes on when it is back' };
+  }
+}
+
+function describeQueue({ waiting, active, delayed }: Awaited<ReturnType<WorkQueue['counts']>>): string {
+  if (active > 0) return `queued: ${waiting} units waiting in all, ${active} running`;
+  if (waiting > 0) return `no worker is running: ${waiting} units waiting in all`;
+  if (delayed > 0) return `put off: ${delayed} units will be tried again soon`;
+  return 'units are being put into the work queue';
+}
