@@ -1,0 +1,38 @@
+/**
+ * Makes a fresh checkout able to run: node packages from the lock file, and a Redis server.
+ * Plain JavaScript without packages, because it runs before there are any. Quick when there is nothing to do.
+ *
+ *   node src/local/setup.mjs [--infra]      --infra: also the packages under infra/, which have a lock of their own
+ */
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { ensurePackages } from './setup-packages.mjs';
+import { ensureRedis } from './setup-redis.mjs';
+import { SetupError, say } from './setup-run.mjs';
+
+const oldestNode = [20, 19];
+
+function checkNode() {
+  const [major, minor] = process.versions.node.split('.').map(Number);
+  if (major > oldestNode[0] || (major === oldestNode[0] && minor >= oldestNode[1])) return;
+  throw new SetupError(`quire needs node ${oldestNode.join('.')} or newer, this is ${process.versions.node}`);
+}
+
+function parseArguments(args) {
+  const unknown = args.find((arg) => arg !== '--infra');
+  if (unknown !== undefined) throw new SetupError(`unknown argument ${unknown}; --infra is the only one`);
+  return { infra: args.includes('--infra') };
+}
+
+try {
+  const root = join(dirname(fileURLToPath(import.meta.url)), '..', '..');
+  const { infra } = parseArguments(process.argv.slice(2));
+  checkNode();
+  ensurePackages(root, { label: '' });
+  if (infra) ensurePackages(join(root, 'infra'), { label: ' of infra', optional: true });
+  ensureRedis(process.env);
+} catch (error) {
+  if (!(error instanceof SetupError)) throw error;
+  say(error.message);
+  process.exitCode = 2;
+}

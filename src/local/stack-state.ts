@@ -1,0 +1,49 @@
+import { randomBytes } from 'node:crypto';
+import { join } from 'node:path';
+import { AppError } from '../base/errors.ts';
+import { loadJson, savePrivateJson } from './private-file.ts';
+
+/** What `<data folder>/stack.json` remembers of the last start: the next finds the same data under the same addresses. */
+export interface StackState {
+  readonly redisPort: number;
+  readonly s3Port: number;
+  readonly region: string;
+  readonly bucket: string;
+  readonly accessKeyId: string;
+  readonly secretAccessKey: string;
+}
+
+const currentVersion = 1;
+
+/** Undefined before the first start. @throws `corrupt.record`, `corrupt.version` */
+export function findStackState(dataDir: string): StackState | undefined {
+  const path = pathOf(dataDir);
+  const value = loadJson(path);
+  if (value === undefined) return undefined;
+  const { version, redisPort, s3Port, region, bucket, accessKeyId, secretAccessKey } = value as Record<string, unknown>;
+  if (version !== currentVersion) {
+    throw new AppError('corrupt.version', `${path} has version ${String(version)}, known is ${currentVersion}`);
+  }
+  const texts = [region, bucket, accessKeyId, secretAccessKey];
+  const isWhole =
+    [redisPort, s3Port].every(Number.isInteger) && texts.every((text) => typeof text === 'string' && text !== '');
+  if (!isWhole) throw new AppError('corrupt.record', `${path} is not the record of a local stack`);
+  return value as StackState;
+}
+
+export function saveStackState(dataDir: string, state: StackState): void {
+  savePrivateJson(pathOf(dataDir), { version: currentVersion, ...state });
+}
+
+/** Where the embedded S3 server keeps its buckets; that folder is the server's alone. */
+export function s3DirOf(dataDir: string): string {
+  return join(dataDir, 's3');
+}
+
+export function newSecret(): string {
+  return randomBytes(20).toString('hex');
+}
+
+function pathOf(dataDir: string): string {
+  return join(dataDir, 'stack.json');
+}
