@@ -1,0 +1,193 @@
+import type { Clock } from '../base/clock.ts';
+import { AppError, deserializeError, isFamily } from '../base/errors.ts';
+import { assertNever } from '../base/invariant.ts';
+import type { Logger } from '../base/log.ts';
+import type {
+  ClientMessage,
+  GenerateProgress,
+  GenerateRequest,
+  GenerateResult,
+  HostMessage,
+  ModelCard,
+} from './messages.ts';
+
+/** A live engine process as the client sees it. */
+export interface EngineChannel {
+  readonly pid: number | null;
+  send(message: ClientMessage): void;
+  onMessage(listener: (message: HostMessage) => void): void;
+  /** Called once, when the process is gone for whatever reason. */
+  onExit(listener: (how: string) => void): void;
+  kill(): void;
+}
+
+export interface EngineClientDeps {
+  readonly connect: () => EngineChannel;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly onPid?: (pid: number | null) => void;
+}
+
+export interface GenerateOptions {
+  /** Aborting cancels the request; the promise rejects with the signal's reason. */
+  readonly signal?: AbortSignal;
+  readonly onProgress?: (progress: GenerateProgress) => void;
+}
+
+interface Pending {
+  readonly options: GenerateOptions;
+  readonly resolve: (result: GenerateResult) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+type State =
+  | { readonly type: 'starting'; readonly channel: EngineChannel }
+  | { readonly type: 'ready'; readonly channel: EngineChannel; readonly card: ModelCard; readonly loadMs: number }
+  | { readonly type: 'backing-off' }
+  | { readonly type: 'failed'; readonly error: AppError }
+  | { readonly type: 'closed' };
+
+const firstBackoffMs = 100;
+const maxBackoffMs = 5_000;
+
+/**
+ * Owns the engine process: starts it, restarts it with back-off, gives each request its result.
+ * When the process dies every request in it rejects with `transient.engine-interrupted`; the caller decides to retry.
+ * A model that cannot be loaded (`input`, `corrupt`, `capacity`) is final: restarting would not mend it.
+ */
+export class EngineClient {
+  readonly #deps: EngineClientDeps;
+  readonly #pending = new Map<string, Pending>();
+  #state: State;
+  #backoffMs = firstBackoffMs;
+  #waiters: { resolve: (card: ModelCard) => void; reject: (error: unknown) => void }[] = [];
+
+  constructor(deps: EngineClientDeps) {
+    this.#deps = deps;
+    this.#state = { type: 'starting', channel: this.#start() };
+  }
+
+  /** Resolves when an engine is loaded, at once when it is; rejects when the model cannot be loaded at all. */
+  ready(): Promise<ModelCard> {
+    const state = this.#state;
+    if (state.type === 'ready') return Promise.resolve(state.card);
+    if (state.type === 'failed') return Promise.reject(state.error);
+    if (state.type === 'closed') return Promise.reject(closed());
+    return new Promise((resolve, reject) => this.#waiters.push({ resolve, reject }));
+  }
+
+  /** @throws what the engine reports, `transient.engine-interrupted`, or the signal's reason */
+  async generate(request: GenerateRequest, options: GenerateOptions = {}): Promise<GenerateResult> {
+    options.signal?.throwIfAborted();
+    await this.ready();
+    options.signal?.throwIfAborted();
+    const state = this.#state;
+    if (state.type !== 'ready') throw interrupted('it ended while the request waited');
+    return new Promise((resolve, reject) => {
+      const onAbort = (): void => {
+        this.#pending.delete(request.id);
+        state.channel.send({ type: 'generate-cancel', id: request.id });
+        reject(options.signal?.reason);
+      };
+      const settle =
+        <T>(done: (value: T) => void) =>
+        (value: T) => {
+          options.signal?.removeEventListener('abort', onAbort);
+          done(value);
+        };
+      this.#pending.set(request.id, { options, resolve: settle(resolve), reject: settle(reject) });
+      options.signal?.addEventListener('abort', onAbort, { once: true });
+      state.channel.send({ type: 'generate-start', request });
+    });
+  }
+
+  close(): void {
+    const state = this.#state;
+    this.#state = { type: 'closed' };
+    if (state.type === 'starting' || state.type === 'ready') state.channel.kill();
+    this.#rejectAll(closed());
+  }
+
+  #start(): EngineChannel {
+    const channel = this.#deps.connect();
+    this.#deps.onPid?.(channel.pid);
+    channel.onMessage((message) => this.#receive(channel, message));
+    channel.onExit((how) => this.#exited(channel, how));
+    return channel;
+  }
+
+  #receive(channel: EngineChannel, message: HostMessage): void {
+    switch (message.type) {
+      case 'engine-ready':
+        this.#becomeReady(channel, message.card, message.loadMs);
+        return;
+      case 'engine-failed':
+        this.#fail(deserializeError(message.error));
+        return;
+      case 'generate-progress':
+        this.#pending.get(message.id)?.options.onProgress?.(message.progress);
+        return;
+      case 'generate-end':
+        this.#settle(message.id, (pending) => pending.resolve(message.result));
+        return;
+      case 'generate-failed':
+        this.#settle(message.id, (pending) => pending.reject(deserializeError(message.error)));
+        return;
+      default:
+        assertNever(message);
+    }
+  }
+
+  #settle(id: string, done: (pending: Pending) => void): void {
+    const pending = this.#pending.get(id);
+    this.#pending.delete(id);
+    if (pending !== undefined) done(pending);
+  }
+
+  #becomeReady(channel: EngineChannel, card: ModelCard, loadMs: number): void {
+    if (this.#state.type === 'closed') return;
+    this.#state = { type: 'ready', channel, card, loadMs };
+    this.#backoffMs = firstBackoffMs;
+    this.#deps.log.info({ model: card.id, loadMs }, 'engine ready');
+    const waiters = this.#waiters;
+    this.#waiters = [];
+    for (const { resolve } of waiters) resolve(card);
+  }
+
+  #fail(error: AppError): void {
+    const final = isFamily(error, 'input') || isFamily(error, 'corrupt') || isFamily(error, 'capacity');
+    if (!final || this.#state.type === 'closed') return;
+    this.#state = { type: 'failed', error };
+    this.#rejectAll(error);
+  }
+
+  #exited(channel: EngineChannel, how: string): void {
+    const state = this.#state;
+    const isCurrent = (state.type === 'ready' || state.type === 'starting') && state.channel === channel;
+    if (!isCurrent) return;
+    const backoffMs = this.#backoffMs;
+    this.#backoffMs = Math.min(backoffMs * 2, maxBackoffMs);
+    this.#state = { type: 'backing-off' };
+    this.#deps.log.warn({ how, backoffMs, interrupted: this.#pending.size }, 'engine process ended');
+    for (const { reject } of this.#pending.values()) reject(interrupted(how));
+    this.#pending.clear();
+    void this.#deps.clock.sleep(backoffMs).then(() => {
+      if (this.#state.type === 'backing-off') this.#state = { type: 'starting', channel: this.#start() };
+    });
+  }
+
+  #rejectAll(error: AppError): void {
+    for (const { reject } of this.#pending.values()) reject(error);
+    this.#pending.clear();
+    for (const { reject } of this.#waiters) reject(error);
+    this.#waiters = [];
+  }
+}
+
+function interrupted(how: string): AppError {
+  return new AppError('transient.engine-interrupted', `engine process ended: ${how}`);
+}
+
+function closed(): AppError {
+  return new AppError('cancelled.shutdown', 'engine client is closed');
+}
