@@ -56,13 +56,17 @@ export function loadConfig(variables: Variables = process.env): Config {
     modelDir: resolve(readText(variables, env.modelDir, bundledModelDir)),
     api: readApi(variables),
     limits: {
-      maxFileBytes: readInteger(variables, env.maxFileBytes, { fallback: 512 * mebibyte, min: 1, max: 8192 * mebibyte }),
+      maxFileBytes: readInteger(variables, env.maxFileBytes, {
+        fallback: 512 * mebibyte,
+        min: 1,
+        max: 8192 * mebibyte,
+      }),
       maxLines: readInteger(variables, env.maxLines, { fallback: 50_000, min: 1, max: 1_000_000 }),
       maxLineBytes: readInteger(variables, env.maxLineBytes, { fallback: mebibyte, min: 1, max: 64 * mebibyte }),
     },
     engine: {
-      // more than 6 threads change the bits of results
-      threads: readInteger(variables, env.threads, { fallback: Math.min(availableParallelism(), 6), min: 1, max: 6 }),
+      // up to 3 threads the bits of a result do not depend on their number; bigger machines run more workers
+      threads: readInteger(variables, env.threads, { fallback: Math.min(availableParallelism(), 3), min: 1, max: 6 }),
       precision: readOneOf(variables, env.precision, ['full'] as const, 'full'),
     },
     analysis: {

@@ -1,6 +1,6 @@
 import { type Clock, unixSeconds } from '../base/clock.ts';
-import { type AppError, toAppError } from '../base/errors.ts';
 import { errorCodes } from '../base/error-codes.ts';
+import { type AppError, toAppError } from '../base/errors.ts';
 import { sha256Hex } from '../base/hash.ts';
 import type { LineRequest } from '../batch/index.ts';
 import type { GenerateProgress, ModelCard } from '../engine/index.ts';

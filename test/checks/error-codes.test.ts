@@ -7,8 +7,18 @@ const sections = [...document.matchAll(/^## (\S+)\nFamily (\w+), HTTP (\d+), `co
 
 describe('error codes', () => {
   it('have one section each in ERRORS.md, with the same family, status and code', () => {
-    const documented = sections.map(([, code, family, status, openaiCode]) => [code, family, Number(status), openaiCode]);
-    const expected = Object.entries(errorCodes).map(([code, entry]) => [code, entry.family, entry.status, entry.openaiCode]);
+    const documented = sections.map(([, code, family, status, openaiCode]) => [
+      code,
+      family,
+      Number(status),
+      openaiCode,
+    ]);
+    const expected = Object.entries(errorCodes).map(([code, entry]) => [
+      code,
+      entry.family,
+      entry.status,
+      entry.openaiCode,
+    ]);
     expect(documented).toEqual(expected);
   });
 

@@ -4,7 +4,8 @@ import type { Document } from '../document/document.ts';
 export const dialogueVersion = 1;
 
 /** Lines that look like our own markers: text must not be able to forge a page, a document or a question. */
-const markerLine = /^(?=\[page \d+\]|\[outline\]|Document \d+:|Question:|Answer with JSON\.|Answer in plain text\.|error:)/gim;
+const markerLine =
+  /^(?=\[page \d+\]|\[outline\]|Document \d+:|Question:|Answer with JSON\.|Answer in plain text\.|error:)/gim;
 
 /** One leading space before every line that looks like a marker. */
 export function escapeMarkers(text: string): string {

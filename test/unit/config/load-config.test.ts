@@ -21,7 +21,9 @@ describe('loadConfig', () => {
     [{ S3_ACCESS_KEY_ID: 'x' }, /S3_ACCESS_KEY_ID and S3_SECRET_ACCESS_KEY must be given together/],
     [{ QUIRE_LOG_LEVEL: 'loud' }, /QUIRE_LOG_LEVEL must be one of debug, info, warn, error/],
   ])('rejects %j by name', (variables, message) => {
-    expect(() => loadConfig(variables)).toThrow(expect.objectContaining({ code: 'input.config', message: expect.stringMatching(message) }));
+    expect(() => loadConfig(variables)).toThrow(
+      expect.objectContaining({ code: 'input.config', message: expect.stringMatching(message) }),
+    );
   });
 
   it('does not repeat a Redis URL, which may hold a password', () => {

@@ -3,7 +3,10 @@ import { buildAnswerSchema } from '../../../src/pipeline/answer.schema.ts';
 import { paginate } from '../../../src/pipeline/document/parse-document.ts';
 import { parseJsonAnswer, parseTextAnswer } from '../../../src/pipeline/parse-answer.ts';
 
-const lease = paginate('lease.md', 'The lease ends on 1 May.\n\f\nEither party may end it by giving\nsixty (60) days\' notice.');
+const lease = paginate(
+  'lease.md',
+  "The lease ends on 1 May.\n\f\nEither party may end it by giving\nsixty (60) days' notice.",
+);
 
 describe('parseJsonAnswer', () => {
   it('finds a quote on its page whatever the white space, with its place in the whole text', () => {
@@ -27,12 +30,21 @@ describe('parseJsonAnswer', () => {
     expect(parseJsonAnswer(content, [lease]).citations[0]).toMatchObject({ verified: false, start: null, end: null });
   });
 
-  it.each(['', '{"answer":"cut of', '[]', '{"answer":1,"citations":[{}],"found":true}', '{"citations":[],"found":false}'])(
-    'keeps %j as raw text of a finished line',
-    (content) => {
-      expect(parseJsonAnswer(content, [lease])).toEqual({ parsed: false, answer: null, found: null, citations: [], raw: content });
-    },
-  );
+  it.each([
+    '',
+    '{"answer":"cut of',
+    '[]',
+    '{"answer":1,"citations":[{}],"found":true}',
+    '{"citations":[],"found":false}',
+  ])('keeps %j as raw text of a finished line', (content) => {
+    expect(parseJsonAnswer(content, [lease])).toEqual({
+      parsed: false,
+      answer: null,
+      found: null,
+      citations: [],
+      raw: content,
+    });
+  });
 });
 
 describe('parseTextAnswer', () => {
@@ -47,6 +59,9 @@ describe('buildAnswerSchema', () => {
   it('moves references of the caller schema with it', () => {
     const schema = { $ref: '#/$defs/money', $defs: { money: { type: 'number' } } };
     const built = buildAnswerSchema(schema, 1, 14) as { properties: { answer: unknown } };
-    expect(built.properties.answer).toEqual({ $ref: '#/properties/answer/$defs/money', $defs: { money: { type: 'number' } } });
+    expect(built.properties.answer).toEqual({
+      $ref: '#/properties/answer/$defs/money',
+      $defs: { money: { type: 'number' } },
+    });
   });
 });

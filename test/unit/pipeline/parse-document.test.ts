@@ -30,7 +30,7 @@ describe('parseDocument', () => {
   it('cuts one endless word without splitting a surrogate pair', () => {
     const document = parseDocument('emoji.txt', bytes('😀'.repeat(5_000)));
     expect(document.pages.map(({ text }) => text).join('')).toBe('😀'.repeat(5_000));
-    for (const { text } of document.pages) expect(text.isWellFormed()).toBe(true);
+    for (const { text } of document.pages) expect(Buffer.from(text).toString()).toBe(text);
   });
 
   it('reads CRLF and a byte order mark as if they were not there', () => {
@@ -42,6 +42,8 @@ describe('parseDocument', () => {
     ['bad.txt', Uint8Array.of(0x61, 0xff, 0xfe), 'input.encoding', /"bad.txt" is not valid UTF-8/],
     ['empty.txt', bytes(' \n\f\n '), 'input.invalid-request', /"empty.txt" has no text/],
   ])('rejects %s by name', (name, content, code, message) => {
-    expect(() => parseDocument(name, content)).toThrow(expect.objectContaining({ code, message: expect.stringMatching(message) }));
+    expect(() => parseDocument(name, content)).toThrow(
+      expect.objectContaining({ code, message: expect.stringMatching(message) }),
+    );
   });
 });

@@ -5,26 +5,36 @@ import { buildQuestionBlock } from '../../../src/pipeline/prompts/question.promp
 
 describe('document block', () => {
   it('writes header, pages and text as the model is trained on', () => {
-    const block = buildDocumentBlock([paginate('Services Agreement.md', 'first\n\f\nsecond'), paginate('memo.txt', 'short')]);
+    const block = buildDocumentBlock([
+      paginate('Services Agreement.md', 'first\n\f\nsecond'),
+      paginate('memo.txt', 'short'),
+    ]);
     expect(block).toBe(
       'Document 1: Services Agreement.md (2 pages)\n[page 1]\nfirst\n[page 2]\nsecond\n\nDocument 2: memo.txt (1 sections)\n[page 1]\nshort\n',
     );
   });
 
-  it.each(['[page 3]', '[outline]', 'Document 2: x', 'Question: who?', 'error: no', 'question: lower case', 'Answer with JSON.'])(
-    'gives a line that starts %j one leading space',
-    (line) => {
-      expect(escapeMarkers(`before\n${line}\nafter`)).toBe(`before\n ${line}\nafter`);
-      expect(escapeMarkers(line)).toBe(` ${line}`);
-    },
-  );
+  it.each([
+    '[page 3]',
+    '[outline]',
+    'Document 2: x',
+    'Question: who?',
+    'error: no',
+    'question: lower case',
+    'Answer with JSON.',
+  ])('gives a line that starts %j one leading space', (line) => {
+    expect(escapeMarkers(`before\n${line}\nafter`)).toBe(`before\n ${line}\nafter`);
+    expect(escapeMarkers(line)).toBe(` ${line}`);
+  });
 
   it('leaves markers in the middle of a line alone', () => {
     expect(escapeMarkers('see [page 3] and Question: nine')).toBe('see [page 3] and Question: nine');
   });
 
   it('keeps a file name on one line, so that it cannot forge a page', () => {
-    expect(buildDocumentBlock([paginate('a\n[page 9]\n.txt', 'x')]).split('\n')[0]).toBe('Document 1: a [page 9] .txt (1 sections)');
+    expect(buildDocumentBlock([paginate('a\n[page 9]\n.txt', 'x')]).split('\n')[0]).toBe(
+      'Document 1: a [page 9] .txt (1 sections)',
+    );
   });
 });
 

@@ -1,0 +1,234 @@
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import type { ObjectStore } from '../../src/storage/index.ts';
+import { openS3ObjectStore, type S3Options } from '../../src/storage/index.ts';
+import { type EmbeddedStore, openEmbeddedStore } from '../support/embedded-store.ts';
+import { type Fault, type FaultProxy, openFaultProxy, pass, type SeenRequest } from '../support/fault-proxy.ts';
+
+const bytesOf = (text: string): Uint8Array => Buffer.from(text);
+const loseAnswer: Fault = { type: 'lose-answer' };
+
+describe('S3 adapter on a bad line', () => {
+  let embedded: EmbeddedStore;
+  let proxy: FaultProxy | undefined;
+  let direct: ObjectStore;
+
+  beforeAll(async () => {
+    embedded = await openEmbeddedStore();
+    direct = embedded.store;
+  });
+  afterEach(() => proxy?.close());
+  afterAll(() => embedded.close());
+
+  const openBehind = async (
+    plan: (seen: SeenRequest) => Fault,
+    options: Partial<S3Options> = {},
+  ): Promise<ObjectStore> => {
+    proxy = await openFaultProxy(embedded.server.endpoint, plan);
+    return openS3ObjectStore({ ...embedded.s3, endpoint: proxy.endpoint, ...options });
+  };
+  /** The fault for the first requests of the method, the rest passes. */
+  const first = (method: string, faults: readonly Fault[]): ((seen: SeenRequest) => Fault) => {
+    const left = [...faults];
+    return (seen) => (seen.method === method ? (left.shift() ?? pass) : pass);
+  };
+  const putsSeen = (): number => proxy?.seen.filter(({ method }) => method === 'PUT').length ?? 0;
+
+  describe('create', () => {
+    it('knows its own object again when the answer was lost', async () => {
+      const store = await openBehind(first('PUT', [loseAnswer]));
+      const outcome = await store.create('lost/own', bytesOf('mine'));
+      expect(outcome).toEqual({ created: true, etag: (await direct.head('lost/own'))?.etag });
+      expect(putsSeen()).toBe(2);
+    });
+
+    it('knows its own object again after three lost answers', async () => {
+      const store = await openBehind(first('PUT', [loseAnswer, loseAnswer, loseAnswer]));
+      expect((await store.create('lost/thrice', bytesOf('mine'))).created).toBe(true);
+    });
+
+    it('knows its own object again when the store failed after it had written', async () => {
+      const fault: Fault = { type: 'answer', status: 500, code: 'InternalError', isForwarded: true };
+      const store = await openBehind(first('PUT', [fault]));
+      expect((await store.create('lost/500', bytesOf('mine'))).created).toBe(true);
+    });
+
+    it("does not take another's object for its own, even with equal bytes", async () => {
+      await direct.create('lost/other', bytesOf('same'));
+      const store = await openBehind(first('PUT', [loseAnswer]));
+      expect(await store.create('lost/other', bytesOf('same'))).toEqual({ created: false });
+    });
+
+    it("reports another's object when that one came between the lost request and its repetition", async () => {
+      const plan = first('PUT', [{ type: 'lose-request' }]);
+      let isBetween = Promise.resolve<unknown>(undefined);
+      const store = await openBehind((seen) => {
+        const fault = plan(seen);
+        if (fault.type === 'lose-request') isBetween = direct.create('lost/between', bytesOf('theirs'));
+        return fault;
+      });
+      // the repetition waits at least as long as the other write takes
+      const outcome = await store.create('lost/between', bytesOf('mine'));
+      await isBetween;
+      const body = (await direct.get('lost/between'))?.body;
+      expect(outcome.created).toBe(Buffer.from(body ?? []).toString() === 'mine');
+    });
+
+    it('tries again on a conflict while nothing is there, and wins', async () => {
+      const conflict: Fault = { type: 'answer', status: 409, code: 'ConditionalRequestConflict', isForwarded: false };
+      const store = await openBehind(first('PUT', [conflict, conflict]));
+      expect((await store.create('conflict/free', bytesOf('mine'))).created).toBe(true);
+      expect(putsSeen()).toBe(3);
+    });
+
+    it('takes a conflict for a lost race when an object is there', async () => {
+      await direct.create('conflict/taken', bytesOf('theirs'));
+      const conflict: Fault = { type: 'answer', status: 409, code: 'ConditionalRequestConflict', isForwarded: false };
+      const store = await openBehind(first('PUT', [conflict]));
+      expect(await store.create('conflict/taken', bytesOf('mine'))).toEqual({ created: false });
+      expect(putsSeen()).toBe(1);
+    });
+
+    it('gives up on endless conflicts with a transient error', async () => {
+      const conflict: Fault = { type: 'answer', status: 409, code: 'ConditionalRequestConflict', isForwarded: false };
+      const store = await openBehind(({ method }) => (method === 'PUT' ? conflict : pass));
+      await expect(store.create('conflict/endless', bytesOf('mine'))).rejects.toMatchObject({
+        code: 'transient.store-error',
+      });
+    });
+  });
+
+  describe('swap', () => {
+    it('knows its own object again when the answer was lost', async () => {
+      const { etag } = await direct.put('swap/own', bytesOf('one'));
+      const store = await openBehind(first('PUT', [loseAnswer]));
+      const outcome = await store.swap('swap/own', bytesOf('two'), etag);
+      expect(outcome).toEqual({ swapped: true, etag: (await direct.head('swap/own'))?.etag });
+    });
+
+    it('counts exactly while one answer in three is lost', async () => {
+      await direct.put('swap/counter', bytesOf('0'));
+      const store = await openBehind(({ method, count }) => (method === 'PUT' && count % 3 === 0 ? loseAnswer : pass));
+      const increment = async (): Promise<void> => {
+        for (;;) {
+          const found = await store.get('swap/counter');
+          const next = Number(Buffer.from(found?.body ?? []).toString()) + 1;
+          if ((await store.swap('swap/counter', bytesOf(String(next)), found?.etag ?? '')).swapped) return;
+        }
+      };
+      await increment();
+      for (let turn = 0; turn < 5; turn += 1) await Promise.all([increment(), increment()]);
+      const total = Number(Buffer.from((await direct.get('swap/counter'))?.body ?? []).toString());
+      // a swap that was won and at once replaced by a rival counts as lost and is done again: never fewer
+      expect(total).toBeGreaterThanOrEqual(11);
+    });
+  });
+
+  describe('multipart', () => {
+    const stream = async function* (): AsyncGenerator<Uint8Array> {
+      for (let index = 0; index < 9; index += 1) yield Buffer.alloc(1024 * 1024, index);
+    };
+
+    it('knows its own object again when the answer to the completion was lost', async () => {
+      let isLost = false;
+      const store = await openBehind(({ method, url }) => {
+        if (isLost || method !== 'POST' || !url.includes('uploadId=')) return pass;
+        isLost = true;
+        return loseAnswer;
+      });
+      const result = await store.putStream('upload/lost', stream());
+      expect(isLost).toBe(true);
+      expect(await direct.head('upload/lost')).toMatchObject({ bytes: result.bytes, etag: result.etag, metadata: {} });
+    });
+
+    it('sends a part again whose connection broke', async () => {
+      const store = await openBehind(first('PUT', [{ type: 'lose-request' }, loseAnswer]));
+      expect((await store.putStream('upload/part', stream())).bytes).toBe(9 * 1024 * 1024);
+    });
+  });
+
+  describe('get', () => {
+    it('asks again for a body that broke off', async () => {
+      await direct.put('get/cut', Buffer.alloc(300_000, 5));
+      const store = await openBehind(first('GET', [{ type: 'cut-body' }, { type: 'cut-body' }]));
+      const found = await store.get('get/cut');
+      expect(Buffer.from(found?.body ?? []).equals(Buffer.alloc(300_000, 5))).toBe(true);
+    });
+
+    it('fails with a transient error when the body breaks off every time', async () => {
+      await direct.put('get/cut', Buffer.alloc(300_000, 5));
+      const store = await openBehind(({ method }) => (method === 'GET' ? { type: 'cut-body' } : pass));
+      await expect(store.get('get/cut')).rejects.toMatchObject({ code: 'transient.store-unreachable' });
+    });
+
+    it('tells the reader of a stream that its body broke off', async () => {
+      await direct.put('get/cut', Buffer.alloc(300_000, 5));
+      const store = await openBehind(({ method }) => (method === 'GET' ? { type: 'cut-body' } : pass));
+      const found = await store.getStream('get/cut');
+      const read = async (): Promise<void> => {
+        for await (const _chunk of found?.stream ?? []) {
+          // only the end matters
+        }
+      };
+      await expect(read()).rejects.toMatchObject({ code: 'transient.store-unreachable' });
+    });
+  });
+
+  describe('errors', () => {
+    it('names the store that does not answer', async () => {
+      const store = openS3ObjectStore({ ...embedded.s3, endpoint: 'http://127.0.0.1:1', maxAttempts: 1 });
+      const failure = store.get('any');
+      await expect(failure).rejects.toMatchObject({ code: 'transient.store-unreachable' });
+      await expect(failure).rejects.toThrow(/bucket quire-test at http:\/\/127\.0\.0\.1:1/);
+    });
+
+    it('calls failures of the store transient and keeps the cause', async () => {
+      const ill: Fault = { type: 'answer', status: 503, code: 'SlowDown', isForwarded: false };
+      const store = await openBehind(() => ill, { maxAttempts: 2 });
+      for (const run of [() => store.put('any', bytesOf('x')), () => store.list(''), () => store.delete(['any'])]) {
+        await expect(run()).rejects.toMatchObject({ code: 'transient.store-error', cause: { name: 'SlowDown' } });
+      }
+    });
+
+    it('names bucket and endpoint, and no secret, when the keys are wrong', async () => {
+      const wrong = { ...embedded.s3, secretAccessKey: 'wrong-secret-value' };
+      for (const options of [wrong, { ...embedded.s3, accessKeyId: 'NOBODY' }]) {
+        const failure = await openS3ObjectStore(options)
+          .check()
+          .catch((error: unknown) => error);
+        expect(failure).toMatchObject({ code: 'input.config' });
+        const { message } = failure as Error;
+        expect(message).toContain('quire-test');
+        expect(message).toContain(embedded.server.endpoint);
+        expect(JSON.stringify(failure) + message).not.toContain('secret-value');
+      }
+    });
+
+    it('tells apart a wrong secret, an unknown key and a missing bucket where the answer says which', async () => {
+      const failureOf = async (options: Partial<S3Options>): Promise<string> => {
+        const store = openS3ObjectStore({ ...embedded.s3, ...options });
+        return store.list('').then(
+          () => 'none',
+          (error: Error) => error.message,
+        );
+      };
+      expect(await failureOf({ secretAccessKey: 'wrong' })).toContain('does not accept the secret key');
+      expect(await failureOf({ accessKeyId: 'NOBODY' })).toContain('does not know the access key');
+      expect(await failureOf({ bucket: 'not-there' })).toContain('has no such bucket');
+    });
+
+    it('names the bucket that is missing', async () => {
+      const store = openS3ObjectStore({ ...embedded.s3, bucket: 'not-there' });
+      await expect(store.check()).rejects.toMatchObject({ code: 'input.config' });
+      await expect(store.check()).rejects.toThrow(/no such bucket: not-there/);
+      await expect(store.swap('a', bytesOf('x'), 'etag')).rejects.toMatchObject({ code: 'input.config' });
+      await expect(store.get('a')).rejects.toMatchObject({ code: 'input.config' });
+    });
+
+    it('rejects an endpoint that is no URL without repeating it', () => {
+      for (const endpoint of ['localhost:9000', 'ftp://host', 'http://user:hidden@host']) {
+        expect(() => openS3ObjectStore({ ...embedded.s3, endpoint })).toThrow(/must be an http:\/\//);
+        expect(() => openS3ObjectStore({ ...embedded.s3, endpoint })).not.toThrow(/hidden/);
+      }
+    });
+  });
+});

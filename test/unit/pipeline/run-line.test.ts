@@ -1,0 +1,165 @@
+import { describe, expect, it } from 'vitest';
+import { AppError } from '../../../src/base/errors.ts';
+import { parseLineRequest } from '../../../src/batch/index.ts';
+import type { GenerateRequest, GenerateResult, ModelCard } from '../../../src/engine/index.ts';
+import { type Generate, LineRunner, type LineTask } from '../../../src/pipeline/index.ts';
+
+const card = { id: 'nano', notice: 'weights are random', digest: 'd'.repeat(64) } as ModelCard;
+
+const result: GenerateResult = {
+  reasoning: 'Look: page 2',
+  content: '',
+  toolCalls: [],
+  finishReason: 'stop',
+  promptTokens: 900,
+  cachedTokens: 768,
+  completionTokens: 40,
+  reasoningTokens: 10,
+  prefillMs: 12.4,
+  decodeMs: 30.6,
+  queueMs: 1,
+  cacheMiss: null,
+};
+
+const fileId = `file-${'1'.repeat(24)}`;
+const files: Record<string, string> = { [fileId]: 'First page.\n\f\nNotice is sixty days.' };
+
+function setUp(generate: (request: GenerateRequest) => Partial<GenerateResult>) {
+  const asked: GenerateRequest[] = [];
+  const loads: string[] = [];
+  const ask: Generate = async (request) => {
+    asked.push(request);
+    return { ...result, ...generate(request) };
+  };
+  const runner = new LineRunner({
+    generate: ask,
+    loadDocument: async (ref) => {
+      const id = 'fileId' in ref ? ref.fileId : ref.key;
+      loads.push(id);
+      const text = files[id];
+      if (text === undefined) throw new AppError('input.document-not-found', `no file ${id}`, { param: 'documents' });
+      return { name: 'lease.md', bytes: Buffer.from(text) };
+    },
+    card,
+    clock: { nowMs: () => 5_000, sleep: () => Promise.resolve() },
+  });
+  const run = (
+    body: object,
+    url: '/v1/analyses' | '/v1/chat/completions' = '/v1/analyses',
+    more: Partial<LineTask> = {},
+  ) =>
+    runner.run({
+      name: 'batch_1/0',
+      request: parseLineRequest(url, { model: 'nano', ...body }, ['nano']),
+      seed: 77,
+      priority: 1,
+      attempts: 1,
+      signal: new AbortController().signal,
+      onProgress: () => {},
+      ...more,
+    });
+  return { run, asked, loads };
+}
+
+const analysis = { documents: [{ file_id: fileId }], question: 'What is the notice?' };
+
+describe('LineRunner', () => {
+  it('answers an analysis with checked citations, coverage, usage and notice', async () => {
+    const answer = { answer: '60 days', citations: [{ document: 1, page: 2, quote: 'sixty days' }], found: true };
+    const { run, asked } = setUp(() => ({ content: JSON.stringify(answer) }));
+    const { statusCode, body } = await run(analysis);
+    expect(statusCode).toBe(200);
+    expect(body).toMatchObject({
+      object: 'analysis',
+      version: 1,
+      status: 'completed',
+      answer: '60 days',
+      found: true,
+      parsed: true,
+      citations: [{ document: 1, page: 2, quote: 'sixty days', verified: true }],
+      coverage: { pages_total: 2, pages_read: 2, skipped: [] },
+      reasoning_content: 'Look: page 2',
+      usage: { prompt_tokens: 900, total_tokens: 940, prompt_tokens_details: { cached_tokens: 768 } },
+      ext: { attempts: 1, resumed_from: null, wasted_tokens: 0, notice: 'weights are random', raw: null },
+    });
+    expect(asked[0]).toMatchObject({ sharedMessages: 2, temperature: 0, seed: 77, format: { type: 'json-schema' } });
+  });
+
+  it('puts everything that varies behind the shared messages', async () => {
+    const { run, asked } = setUp(() => ({}));
+    await run(analysis);
+    await run({ ...analysis, question: 'Another?', seed: 5 }, '/v1/analyses', { name: 'batch_2/9' });
+    const shared = asked.map(({ messages, sharedMessages }) => JSON.stringify(messages.slice(0, sharedMessages)));
+    expect(shared[0]).toBe(shared[1]);
+    expect(asked[1]?.seed).toBe(5);
+  });
+
+  it('parses a document once for many questions', async () => {
+    const { run, loads } = setUp(() => ({}));
+    await run(analysis);
+    await run(analysis);
+    expect(loads).toEqual([fileId]);
+  });
+
+  it('keeps an answer that is no JSON as a finished line', async () => {
+    const { run } = setUp(() => ({ content: '{"answer":"cut', finishReason: 'length' }));
+    const { statusCode, body } = await run(analysis);
+    expect(statusCode).toBe(200);
+    expect(body).toMatchObject({
+      parsed: false,
+      answer: null,
+      ext: { raw: '{"answer":"cut' },
+      finish_reason: 'length',
+    });
+  });
+
+  it('answers a chat as OpenAI does, reasoning under both names', async () => {
+    const { run, asked } = setUp(() => ({ content: 'Hi' }));
+    const { body } = await run({ messages: [{ role: 'user', content: 'Hello' }] }, '/v1/chat/completions');
+    expect(body).toMatchObject({
+      object: 'chat.completion',
+      created: 5,
+      choices: [
+        {
+          finish_reason: 'stop',
+          message: { content: 'Hi', reasoning: 'Look: page 2', reasoning_content: 'Look: page 2' },
+        },
+      ],
+    });
+    expect(asked[0]).toMatchObject({ temperature: 1, format: { type: 'text' }, thinkingBudget: null });
+  });
+
+  it.each([
+    [{ ...analysis, documents: [{ file_id: `file-${'9'.repeat(24)}` }] }, 400, 'document_not_found'],
+    [{ ...analysis, documents: [{ name: 'x.txt', text: '   ' }] }, 400, 'invalid_request'],
+  ])('makes an error answer of %j', async (body, status, code) => {
+    const { run } = setUp(() => ({}));
+    const answer = await run(body);
+    expect(answer.statusCode).toBe(status);
+    expect(answer.body).toMatchObject({ error: { code, type: 'invalid_request_error' } });
+  });
+
+  it('throws what is not the fault of the line', async () => {
+    const { run } = setUp(() => {
+      throw new AppError('transient.engine-interrupted', 'gone');
+    });
+    await expect(run(analysis)).rejects.toMatchObject({ code: 'transient.engine-interrupted' });
+  });
+
+  it('throws the reason of an aborted signal, whatever failed meanwhile', async () => {
+    const abort = new AbortController();
+    const { run } = setUp(() => {
+      abort.abort(new AppError('cancelled.by-user', 'stop'));
+      throw new AppError('input.context-length', 'too long');
+    });
+    await expect(run(analysis, '/v1/analyses', { signal: abort.signal })).rejects.toMatchObject({
+      code: 'cancelled.by-user',
+    });
+  });
+
+  it('repeats ids of a line that runs again', async () => {
+    const { run } = setUp(() => ({}));
+    const [first, second] = [await run(analysis), await run(analysis)];
+    expect(second.body['id']).toBe(first.body['id']);
+  });
+});

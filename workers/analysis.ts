@@ -1,0 +1,106 @@
+import { hostname } from 'node:os';
+import { systemClock } from '../src/base/clock.ts';
+import { AppError } from '../src/base/errors.ts';
+import { defaultTenant } from '../src/base/ids.ts';
+import { lifecycle } from '../src/base/lifecycle.contract.ts';
+import { type JobLineTask, parseLineRequest, runUnitJob, type UnitLineAnswer } from '../src/batch/index.ts';
+import { loadConfig } from '../src/config/index.ts';
+import { EngineClient } from '../src/engine/index.ts';
+import { LineRunner, presentLineError } from '../src/pipeline/index.ts';
+import { openUnitConsumer, type UnitJob } from '../src/queue/index.ts';
+import { CancelWatch } from './compose/cancel-watch.ts';
+import { buildDocumentSource } from './compose/document-source.ts';
+import { forkEngine } from './compose/fork-engine.ts';
+import { openLogger } from './compose/logger.ts';
+import { openShared } from './compose/open-shared.ts';
+import { buildProgressReporter } from './compose/report-progress.ts';
+import { type RunningProcess, runProcess } from './compose/run-process.ts';
+
+/** Lines of a unit handed to the engine at once: enough that the warm prefix always has a next request. */
+const lineConcurrency = 4;
+
+const config = loadConfig();
+const log = openLogger('analysis', config.logLevel);
+
+async function start(): Promise<RunningProcess> {
+  let enginePids: Record<string, number> = {};
+  const reportPid = (pid: number | null): void => {
+    enginePids = pid === null ? {} : { engine: pid };
+    process.send?.({ type: 'pids', pids: enginePids });
+  };
+  const engine = new EngineClient({ connect: forkEngine, clock: systemClock, log, onPid: reportPid });
+  const card = await engine.ready();
+  const shared = await openShared(config, log);
+  const { store, batches, bus } = shared;
+  const cancels = new CancelWatch(bus);
+  const runner = new LineRunner({
+    generate: (request, options) => engine.generate(request, options),
+    loadDocument: buildDocumentSource(store, batches, defaultTenant),
+    card,
+    clock: systemClock,
+  });
+
+  const runLine = async (task: JobLineTask): Promise<UnitLineAnswer> => {
+    const { batch, unitId, line, seed, attempts, signal } = task;
+    const customId = line.custom_id;
+    try {
+      const request = parseLineRequest(line.url, line.body, [card.id]);
+      const onProgress = buildProgressReporter(bus, { batchId: batch.id, unitId, customId }, () => Date.now());
+      const priority = batch.priority === 'interactive' ? 0 : 1;
+      return await runner.run({
+        name: `${batch.id}/${line.index}`,
+        request,
+        seed,
+        priority,
+        attempts,
+        signal,
+        onProgress,
+      });
+    } catch (error) {
+      if (error instanceof AppError && error.family === 'input') return presentLineError(error);
+      throw error;
+    }
+  };
+
+  const runJob = async (job: UnitJob, signal: AbortSignal): Promise<void> => {
+    const deps = {
+      store,
+      batches,
+      owner: `${hostname()}/${process.pid}`,
+      lineConcurrency,
+      runLine,
+      onSegment: (batchId: string, unitId: string) => void bus.publish({ type: 'unit-segment', batchId, unitId }),
+      clock: systemClock,
+      log,
+    };
+    const cancel = cancels.watch(job.batchId);
+    try {
+      await runUnitJob(deps, job, AbortSignal.any([signal, cancel.signal]));
+    } finally {
+      cancel.end();
+      await bus.clearProgress(job.batchId, job.unitId);
+    }
+    await shared.queue.addControl({ version: 1, tenant: job.tenant, batchId: job.batchId });
+  };
+
+  const consumer = openUnitConsumer(
+    {
+      redisUrl: config.redisUrl,
+      concurrency: config.analysis.unitConcurrency,
+      lockMs: config.analysis.lockMs,
+      stalledMs: config.analysis.stalledMs,
+      log,
+    },
+    (job, context) => runJob(job, context.signal),
+  );
+  return {
+    ready: { pids: enginePids },
+    stop: async () => {
+      await consumer.stop(lifecycle.graceMs / 2);
+      engine.close();
+      await shared.close();
+    },
+  };
+}
+
+await runProcess(log, start);

@@ -1,0 +1,47 @@
+import { serializeError, toAppError } from '../../src/base/errors.ts';
+import { lifecycle } from '../../src/base/lifecycle.contract.ts';
+import type { Logger } from '../../src/base/log.ts';
+import { exitCodes } from '../../src/local/exit-codes.contract.ts';
+
+/** What a process keeps running; `stop` is called once, and ends in less than the grace time. */
+export interface RunningProcess {
+  stop(): Promise<void>;
+  /** Facts for the supervisor, e.g. the port that was bound or the engine's process id. */
+  readonly ready?: Readonly<Record<string, unknown>>;
+}
+
+/**
+ * Runs one process of quire: starts it, tells the parent, stops on SIGTERM, SIGINT or the parent's end.
+ * Messages to the parent: `{type:'ready', …}` or `{type:'failed', error}`.
+ */
+export async function runProcess(log: Logger, start: () => Promise<RunningProcess>): Promise<void> {
+  let running: RunningProcess | null = null;
+  let stopping = false;
+  const stop = (why: string): void => {
+    if (stopping) process.exit(1);
+    stopping = true;
+    log.info({ why }, 'process stops');
+    setTimeout(() => process.exit(1), lifecycle.graceMs).unref();
+    Promise.resolve(running?.stop()).then(
+      () => process.exit(0),
+      (error: unknown) => {
+        log.error({ err: error }, 'stop failed');
+        process.exit(1);
+      },
+    );
+  };
+  process.on('SIGTERM', () => stop('SIGTERM'));
+  process.on('SIGINT', () => stop('SIGINT'));
+  process.on('disconnect', () => stop('parent ended'));
+  try {
+    running = await start();
+    process.send?.({ type: 'ready', ...running.ready });
+    log.info({ ...running.ready }, 'process ready');
+  } catch (error) {
+    const known = toAppError(error);
+    log.error({ err: known.message, code: known.code }, 'process cannot start');
+    process.send?.({ type: 'failed', error: serializeError(known) });
+    // the message must leave before the process does
+    setImmediate(() => process.exit(exitCodes[known.family]));
+  }
+}
