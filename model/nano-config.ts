@@ -146,6 +146,5 @@ export const label = {
   version: 1,
   id: 'quire-nano',
   weights: 'random',
-  notice:
-    'quire-nano has random weights for now: its text is noise and shows only that the machinery works',
+  notice: 'quire-nano has random weights for now: its text is noise and shows only that the machinery works',
 };

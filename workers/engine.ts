@@ -10,6 +10,7 @@ const send = (message: HostMessage): void => {
 
 // the parent is the only reason to live
 process.on('disconnect', () => process.exit(0));
+if (process.send !== undefined && !process.connected) process.exit(0);
 process.on('SIGTERM', () => process.exit(0));
 // Ctrl-C reaches the whole process group; the worker ends us when its requests are done
 process.on('SIGINT', () => {});
@@ -25,6 +26,6 @@ try {
   send({ type: 'engine-ready', card: host.card, loadMs: Date.now() - startMs });
 } catch (error) {
   const known = toAppError(error);
-  send({ type: 'engine-failed', error: serializeError(known) });
-  setTimeout(() => process.exit(1), 100);
+  if (process.send === undefined) process.exit(1);
+  process.send({ type: 'engine-failed', error: serializeError(known) } satisfies HostMessage, () => process.exit(1));
 }

@@ -42,7 +42,13 @@ export async function createOneLineBatch(
     outputExpiresAfterSeconds: null,
     priority: 'interactive',
   });
-  await queue.addControl({ version: 1, tenant: record.tenant, batchId: record.id });
+  try {
+    await queue.addControl({ version: 1, tenant: record.tenant, batchId: record.id });
+  } catch (error) {
+    // the caller hears that it failed, so it must not run unseen at the next sweep
+    await batches.cancelBatch(record.tenant, record.id);
+    throw error;
+  }
   return record;
 }
 

@@ -20,4 +20,9 @@ export const env = {
   analysisConcurrency: 'QUIRE_ANALYSIS_CONCURRENCY',
   lockMs: 'QUIRE_LOCK_MS',
   stalledMs: 'QUIRE_STALLED_MS',
+  intakeListMs: 'QUIRE_INTAKE_LIST_MS',
+  intakeSettleMs: 'QUIRE_INTAKE_SETTLE_MS',
+  intakeEventsPort: 'QUIRE_INTAKE_EVENTS_PORT',
+  intakeEventsToken: 'QUIRE_INTAKE_EVENTS_TOKEN',
+  intakeSqsUrl: 'QUIRE_INTAKE_SQS_URL',
 } as const;

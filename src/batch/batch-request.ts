@@ -1,6 +1,7 @@
 import { canonicalJson } from '../base/canonical-json.ts';
 import { AppError } from '../base/errors.ts';
 import { sha256Hex } from '../base/hash.ts';
+import type { BatchId } from '../base/ids.ts';
 import { isLineUrl } from './line-validation.ts';
 import { type BatchRecord, type LineUrl, lineUrls } from './records.schema.ts';
 import { show } from './request-fields.ts';
@@ -19,6 +20,11 @@ export interface BatchRequest {
   readonly idempotencyKey?: string | null;
   /** Value of `x-stainless-retry-count`: above 0, the caller may be repeating a create that succeeded. */
   readonly retryCount?: number;
+  /**
+   * Id and time of creation given by the caller, whose creates may then repeat at any time: the first one to write the
+   * record of this id makes the batch, all others get it.
+   */
+  readonly reservation?: { readonly batchId: BatchId; readonly atMs: number };
 }
 
 /** @throws `input.invalid-request` naming what is wrong */

@@ -28,9 +28,18 @@ export class BatchWatch {
   readonly #logs: ReadonlyMap<string, UnitLog<Counted>>;
   readonly #lineTotal: number;
 
-  constructor(store: ObjectStore, record: Pick<BatchRecord, 'tenant' | 'id'>, plan: Plan) {
+  /** `onResult` hears of every line once, when its first result is read; lines of one unit in the order of its log. */
+  constructor(
+    store: ObjectStore,
+    record: Pick<BatchRecord, 'tenant' | 'id'>,
+    plan: Plan,
+    onResult: (result: LineResult) => void = () => {},
+  ) {
     const { tenant, id } = record;
-    const keep = (result: LineResult): Counted => ({ outcome: result.outcome, usage: usageOf(result) });
+    const keep = (result: LineResult): Counted => {
+      onResult(result);
+      return { outcome: result.outcome, usage: usageOf(result) };
+    };
     this.plan = plan;
     this.#store = store;
     this.#unitsPrefix = keys.units(tenant, id);

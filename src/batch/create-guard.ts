@@ -30,9 +30,11 @@ const maxRaces = 8;
  * - Without a key the stock client still repeats a create whose answer got lost, and says so by a retry count above 0:
  *   within 5 minutes it gets the batch of the last equal create.
  * - A retry count of 0 is a wish of its own: it always gets a new batch, and becomes the one a retry would find.
+ * - A caller that derives the id from what it is about (a dropped object) brings its reservation along.
  */
 export async function reserveBatch(store: ObjectStore, clock: Clock, request: BatchRequest): Promise<Reservation> {
   const { tenant, idempotencyKey = null, retryCount = 0 } = request;
+  if (request.reservation !== undefined) return request.reservation;
   const fingerprint = fingerprintOf(request);
   const mine: StoredReservation = { batchId: newBatchId(), atMs: clock.nowMs(), fingerprint };
   if (idempotencyKey !== null) {

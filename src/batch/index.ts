@@ -2,6 +2,7 @@ export type { AnalysisRequest, DocumentRef } from './analysis-request.ts';
 export type { BatchRequest } from './batch-request.ts';
 export { canMove, isTerminal, legalMoves, moveBatch, patchBatch } from './batch-state.ts';
 export { type BatchPage, BatchStore, type OpenBatch } from './batch-store.ts';
+export { type BatchProgress, BatchWatch } from './batch-watch.ts';
 export type { ChatRequest } from './chat-request.ts';
 export type { FileDescription, FileListOptions, FilePage, StoredBytes } from './file-store.ts';
 export { type Finalized, finalizeBatch } from './finalizer.ts';

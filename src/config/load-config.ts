@@ -37,6 +37,18 @@ export interface Config {
   readonly limits: LimitsConfig;
   readonly engine: { readonly threads: number; readonly precision: 'full' };
   readonly analysis: { readonly unitConcurrency: number; readonly lockMs: number; readonly stalledMs: number };
+  readonly intake: {
+    /** Between two listings of the whole inbox, which find what notifications missed. */
+    readonly listMs: number;
+    /** How long a dropped object must stay unchanged. */
+    readonly settleMs: number;
+    /** Of the endpoint on loopback that takes S3 events; 0: any free port. */
+    readonly eventsPort: number;
+    /** Bearer token of that endpoint; null: there is no endpoint. */
+    readonly eventsToken: string | null;
+    /** Queue with the bucket's notifications; null: none. */
+    readonly sqsUrl: string | null;
+  };
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error';
 }
 
@@ -74,8 +86,27 @@ export function loadConfig(variables: Variables = process.env): Config {
       lockMs: readInteger(variables, env.lockMs, { fallback: 5_000, min: 500, max: 600_000 }),
       stalledMs: readInteger(variables, env.stalledMs, { fallback: 2_000, min: 200, max: 600_000 }),
     },
+    intake: readIntake(variables),
     logLevel: readOneOf(variables, env.logLevel, ['debug', 'info', 'warn', 'error'] as const, 'info'),
   });
+}
+
+function readIntake(variables: Variables): Config['intake'] {
+  const token = readText(variables, env.intakeEventsToken, '');
+  const sqsUrl = readText(variables, env.intakeSqsUrl, '');
+  if (sqsUrl !== '' && !/^https?:\/\//.test(sqsUrl)) {
+    throw new AppError(
+      'input.config',
+      `${env.intakeSqsUrl} must start with https:// or http://, not ${JSON.stringify(sqsUrl)}`,
+    );
+  }
+  return {
+    listMs: readInteger(variables, env.intakeListMs, { fallback: 2_000, min: 100, max: 86_400_000 }),
+    settleMs: readInteger(variables, env.intakeSettleMs, { fallback: 5_000, min: 0, max: 3_600_000 }),
+    eventsPort: readInteger(variables, env.intakeEventsPort, { fallback: 0, min: 0, max: 65_535 }),
+    eventsToken: token === '' ? null : token,
+    sqsUrl: sqsUrl === '' ? null : sqsUrl,
+  };
 }
 
 function readRedisUrl(variables: Variables): string {

@@ -1,12 +1,11 @@
 import type { GenerateRequest, GenerateResult } from './messages.ts';
 import type { Grammar, Sampler, Tokenizer } from './ports.ts';
 import type { SpecialTokens } from './special-tokens.ts';
-import { parseToolCalls } from './tokenizer/output-parser.ts';
+import { type OutputParser, openOutputParser } from './tokenizer/output-parser.ts';
 
 type Phase = 'think' | 'answer' | 'tools';
 
-/** What generation ended with. */
-type Ending = { readonly type: 'stop' } | { readonly type: 'length' } | { readonly type: 'tool_calls' };
+type Ending = GenerateResult['finishReason'];
 
 /**
  * The tokens of one answer and where in it we are: reasoning, then text or JSON, or a section of tool calls.
@@ -17,16 +16,14 @@ type Ending = { readonly type: 'stop' } | { readonly type: 'length' } | { readon
  */
 export class AnswerState {
   readonly #request: GenerateRequest;
-  readonly #tokenizer: Tokenizer;
   readonly #special: SpecialTokens;
   readonly #grammar: Grammar | null;
   readonly #sampler: Sampler;
   readonly #maxTokens: number;
   #phase: Phase;
-  readonly #reasoningIds: number[] = [];
-  readonly #toolIds: number[] = [];
   #content = '';
-  readonly #decoder;
+  readonly #output: OutputParser;
+  #hasTools = false;
   #completionTokens = 0;
   #thinkTokens = 0;
   #ending: Ending | null = null;
@@ -40,12 +37,11 @@ export class AnswerState {
     maxTokens: number,
   ) {
     this.#request = request;
-    this.#tokenizer = tokenizer;
     this.#special = special;
     this.#grammar = grammar;
     this.#sampler = sampler;
     this.#maxTokens = maxTokens;
-    this.#decoder = tokenizer.openDecoder();
+    this.#output = openOutputParser(tokenizer);
     this.#phase = special.thinkStart !== null && special.thinkEnd !== null ? 'think' : 'answer';
   }
 
@@ -74,12 +70,12 @@ export class AnswerState {
   }
 
   /** Samples the next token from `logits` (overwritten) and returns it, or null when the answer ended without one. */
-  next(logits: Float32Array): number | null {
-    if (this.#phase === 'answer' && this.#grammar?.isComplete() === true) {
-      this.#ending = { type: 'stop' };
+  async next(logits: Float32Array): Promise<number | null> {
+    if (this.#phase === 'answer' && (await this.#grammar?.isComplete()) === true) {
+      this.#finish('stop');
       return null;
     }
-    this.#mask(logits);
+    await this.#mask(logits);
     const id = this.#sampler.sample(logits);
     this.#take(id);
     return id;
@@ -89,20 +85,21 @@ export class AnswerState {
     GenerateResult,
     'reasoning' | 'content' | 'toolCalls' | 'finishReason' | 'completionTokens' | 'reasoningTokens'
   > {
+    const { reasoning, toolCalls } = this.#output.result();
     return {
-      reasoning: this.#tokenizer.decode(this.#reasoningIds),
+      reasoning,
       content: this.#content,
-      toolCalls: this.#toolIds.length === 0 ? [] : parseToolCalls(this.#toolIds, this.#tokenizer),
-      finishReason: this.#ending?.type ?? 'length',
+      toolCalls,
+      finishReason: this.#ending ?? 'length',
       completionTokens: this.#completionTokens,
       reasoningTokens: this.#thinkTokens,
     };
   }
 
-  #mask(logits: Float32Array): void {
+  async #mask(logits: Float32Array): Promise<void> {
     const { thinkEnd, stopIds, toolTokens, textless } = this.#special;
     if (this.#phase === 'answer' && this.#grammar !== null) {
-      this.#grammar.mask(logits);
+      await this.#grammar.mask(logits);
       return;
     }
     const allowed = new Map<number, number>();
@@ -120,49 +117,39 @@ export class AnswerState {
 
   #take(id: number): void {
     this.#completionTokens++;
-    if (this.#special.stopIds.includes(id)) this.#finish({ type: 'stop' });
-    else if (id === this.#special.toolSectionStart) this.#startTools(id);
-    else if (this.#phase === 'think') this.#takeThought(id);
-    else if (this.#phase === 'tools') this.#takeTool(id);
-    else this.#takeContent(id);
-    if (this.#ending === null && this.#completionTokens >= this.#maxTokens) this.#finish({ type: 'length' });
+    const delta = this.#output.push(id);
+    if (delta?.channel === 'content') this.#content += delta.text;
+    if (this.#special.stopIds.includes(id)) this.#finish('stop');
+    else if (id === this.#special.toolSectionEnd) this.#finish('tool_calls');
+    else this.#enterOrCount(id);
+    this.#cutAtStop();
+    if (this.#ending === null && this.#completionTokens >= this.#maxTokens) this.#finish('length');
   }
 
-  #takeThought(id: number): void {
-    if (id === this.#special.thinkStart) return;
-    if (id === this.#special.thinkEnd) {
-      this.#phase = 'answer';
-      return;
-    }
-    this.#thinkTokens++;
-    this.#reasoningIds.push(id);
-  }
-
-  #takeContent(id: number): void {
-    this.#grammar?.accept(id);
-    this.#content += this.#decoder.push(id);
-    const cut = this.#request.stop
-      .map((text) => this.#content.indexOf(text))
-      .filter((at) => at >= 0)
-      .reduce((first, at) => Math.min(first, at), Number.POSITIVE_INFINITY);
-    if (Number.isFinite(cut)) {
-      this.#content = this.#content.slice(0, cut);
-      this.#ending = { type: 'stop' };
+  #enterOrCount(id: number): void {
+    const { thinkStart, thinkEnd, toolSectionStart } = this.#special;
+    if (id === toolSectionStart) {
+      this.#phase = 'tools';
+      this.#hasTools = true;
+    } else if (this.#phase === 'think') {
+      if (id === thinkEnd) this.#phase = 'answer';
+      else if (id !== thinkStart) this.#thinkTokens++;
+    } else if (this.#phase === 'answer') {
+      this.#grammar?.accept(id);
     }
   }
 
-  #startTools(id: number): void {
-    this.#phase = 'tools';
-    this.#toolIds.push(id);
-  }
-
-  #takeTool(id: number): void {
-    this.#toolIds.push(id);
-    if (id === this.#special.toolSectionEnd) this.#finish({ type: 'tool_calls' });
+  /** A stop string ends the answer and is no part of it. */
+  #cutAtStop(): void {
+    const places = this.#request.stop.map((text) => this.#content.indexOf(text)).filter((at) => at >= 0);
+    if (places.length === 0) return;
+    this.#content = this.#content.slice(0, Math.min(...places));
+    this.#ending = 'stop';
   }
 
   #finish(ending: Ending): void {
-    this.#content += this.#decoder.flush();
-    this.#ending = ending.type === 'stop' && this.#toolIds.length > 0 ? { type: 'tool_calls' } : ending;
+    const rest = this.#output.flush();
+    if (rest?.channel === 'content') this.#content += rest.text;
+    this.#ending = ending === 'stop' && this.#hasTools ? 'tool_calls' : ending;
   }
 }

@@ -92,7 +92,7 @@ async function run(
     const logits = await extendSuffix(runner, slot, own, prompt.splitRows, rows, pending, step);
     rows += pending.length;
     if (prefillEndMs === 0) prefillEndMs = deps.nowMs();
-    const id = answer.next(logits);
+    const id = await answer.next(logits);
     if (id === null || answer.ended) break;
     pending = [id, ...answer.takeForced()];
     step = async () => {

@@ -64,12 +64,12 @@ export interface GrammarCompiler {
 }
 
 export interface Grammar {
-  /** Sets the logits of every token that cannot come next to -Infinity. */
-  mask(logits: Float32Array): void;
+  /** Sets the logits of every token that cannot come next to -Infinity. @throws `input.schema` when none can */
+  mask(logits: Float32Array): Promise<void>;
   /** Feeds the token that was chosen. Throws `bug.invariant` for one the mask excludes. */
   accept(id: number): void;
   /** The text so far is complete and only a stop token may follow. */
-  isComplete(): boolean;
+  isComplete(): Promise<boolean>;
   close(): void;
 }
 

@@ -46,7 +46,7 @@ export class LineRunner {
   }
 
   /**
-   * @returns an answer with status 200, or with the status of what is wrong with the line itself
+   * @returns an answer with status 200; 400 when the line itself is wrong; 500 for a fault that trying again would not mend
    * @throws what is not the line's fault: `transient`, `capacity`, `ownership`, `cancelled`
    */
   async run(task: LineTask): Promise<LineAnswer> {
@@ -79,10 +79,12 @@ export class LineRunner {
 
 /** The body OpenAI clients expect of an error, with our own code beside it. */
 export function presentLineError(error: AppError): LineAnswer {
-  const { status, openaiCode } = errorCodes[error.code];
-  const type = status >= 500 ? 'server_error' : 'invalid_request_error';
+  const { family, status, openaiCode } = errorCodes[error.code];
+  const isOwnFault = family === 'input';
+  const type = isOwnFault ? 'invalid_request_error' : 'server_error';
   return {
-    statusCode: status,
+    // on a line there is no route or body to be missing or too large: whatever is wrong with it is a bad request
+    statusCode: isOwnFault ? 400 : status,
     body: { error: { message: error.message, type, param: error.param, code: openaiCode, ext: { code: error.code } } },
   };
 }

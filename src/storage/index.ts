@@ -1,3 +1,4 @@
+export { ensureBucket } from './ensure-bucket.ts';
 export { keys, prefixes, tenantPrefix } from './keys.contract.ts';
 export { MemoryObjectStore } from './memory-object-store.ts';
 export type {

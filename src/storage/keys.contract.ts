@@ -50,4 +50,11 @@ export const keys = {
   output: (tenant: string, batchId: string): string => `${batchRoot(tenant, batchId)}output.jsonl`,
   errors: (tenant: string, batchId: string): string => `${batchRoot(tenant, batchId)}error.jsonl`,
   manifest: (tenant: string, batchId: string): string => `${batchRoot(tenant, batchId)}manifest.json`,
+  /** Marker of a drop whose publication is not finished: what any intake picks up after a crash. */
+  openDrop: (tenant: string, dropId: string): string => `${root}/${tenant}/drops/open/${dropId}`,
+  openDropPrefix: (tenant: string): string => `${root}/${tenant}/drops/open/`,
+  /** Create-once, one a version of a dropped object: the drop id is a digest of key and etag. */
+  dropClaim: (tenant: string, dropId: string): string => `${root}/${tenant}/drops/claims/${dropId}`,
+  /** Compare-and-swap, one an inbox key: which version of the object its receipt, status and outbox speak of. */
+  dropRecord: (tenant: string, keyDigest: string): string => `${root}/${tenant}/drops/keys/${keyDigest}`,
 } as const;

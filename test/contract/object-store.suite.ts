@@ -424,14 +424,14 @@ export function objectStoreSuite(name: string, open: () => Promise<OpenedObjectS
 
       it('starts strictly after any key, present or not', async () => {
         for (const key of ['a', 'b', 'b/c', 'b0', 'd']) await store.put(root + key, bytesOf('x'));
-        const after = async (text: string): Promise<readonly string[]> =>
+        const keysAfter = async (text: string): Promise<readonly string[]> =>
           (await store.list(root, { after: root + text })).objects.map(({ key }) => key.slice(root.length));
-        expect(await after('')).toEqual(['a', 'b', 'b/c', 'b0', 'd']);
-        expect(await after('b')).toEqual(['b/c', 'b0', 'd']);
-        expect(await after('b/')).toEqual(['b/c', 'b0', 'd']);
-        expect(await after('b/c')).toEqual(['b0', 'd']);
-        expect(await after('c')).toEqual(['d']);
-        expect(await after('d')).toEqual([]);
+        expect(await keysAfter('')).toEqual(['a', 'b', 'b/c', 'b0', 'd']);
+        expect(await keysAfter('b')).toEqual(['b/c', 'b0', 'd']);
+        expect(await keysAfter('b/')).toEqual(['b/c', 'b0', 'd']);
+        expect(await keysAfter('b/c')).toEqual(['b0', 'd']);
+        expect(await keysAfter('c')).toEqual(['d']);
+        expect(await keysAfter('d')).toEqual([]);
       });
 
       it('sees every write at once', async () => {

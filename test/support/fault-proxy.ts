@@ -31,14 +31,17 @@ export interface FaultProxy {
 export const pass: Fault = { type: 'pass' };
 
 /** An HTTP proxy in front of `endpoint` that asks `plan` what to do with each request. Host headers pass unchanged, so signatures hold. */
-export async function openFaultProxy(endpoint: string, plan: (seen: SeenRequest) => Fault): Promise<FaultProxy> {
+export async function openFaultProxy(
+  endpoint: string,
+  plan: (seen: SeenRequest) => Fault | Promise<Fault>,
+): Promise<FaultProxy> {
   const target = new URL(endpoint);
   const seen: SeenRequest[] = [];
   const server = createServer((incoming, outgoing) => {
     const { method = '', url = '', headers } = incoming;
     const entry = { method, url, headers, count: seen.length + 1 };
     seen.push(entry);
-    apply(plan(entry), target, incoming, outgoing).catch(() => outgoing.destroy());
+    apply(() => plan(entry), target, incoming, outgoing).catch(() => outgoing.destroy());
   });
   await new Promise<void>((done) => {
     server.listen(0, '127.0.0.1', done);
@@ -55,28 +58,25 @@ export async function openFaultProxy(endpoint: string, plan: (seen: SeenRequest)
   };
 }
 
-async function apply(fault: Fault, target: URL, incoming: IncomingMessage, outgoing: ServerResponse): Promise<void> {
+async function apply(
+  plan: () => Fault | Promise<Fault>,
+  target: URL,
+  incoming: IncomingMessage,
+  outgoing: ServerResponse,
+): Promise<void> {
   const body = await buffer(incoming);
+  const fault = await plan();
   const reset = (): void => {
     outgoing.socket?.resetAndDestroy();
   };
   if (fault.type === 'lose-request') return reset();
   if (fault.type === 'answer' && !fault.isForwarded) return answer(outgoing, fault);
   const { status, headers, body: answerBody } = await forward(target, incoming, body);
-  switch (fault.type) {
-    case 'lose-answer':
-      return reset();
-    case 'answer':
-      return answer(outgoing, fault);
-    case 'cut-body': {
-      outgoing.writeHead(status, headers);
-      outgoing.write(answerBody.subarray(0, answerBody.byteLength / 2), reset);
-      return;
-    }
-    case 'pass':
-      outgoing.writeHead(status, headers);
-      outgoing.end(answerBody);
-  }
+  if (fault.type === 'lose-answer') return reset();
+  if (fault.type === 'answer') return answer(outgoing, fault);
+  outgoing.writeHead(status, headers);
+  if (fault.type === 'pass') outgoing.end(answerBody);
+  else outgoing.write(answerBody.subarray(0, answerBody.byteLength / 2), reset);
 }
 
 function answer(outgoing: ServerResponse, fault: { readonly status: number; readonly code: string }): void {

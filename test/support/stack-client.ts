@@ -170,14 +170,16 @@ export async function readLines(client: OpenAI, fileId: string | null | undefine
 
 /** Documents of made-up clauses, long enough to span several blocks of 256 tokens. */
 export function sampleDocuments(total: number): { name: string; text: string }[] {
-  return Array.from({ length: total }, (_, document) => ({
-    name: `contract-${document}.md`,
-    text: Array.from({ length: 4 }, (_, page) =>
-      Array.from(
-        { length: 8 },
-        (_, clause) =>
-          `${page + 1}.${clause + 1} Party ${document} shall deliver item ${clause * 7 + page} within ${clause + 3} days of notice.`,
-      ).join('\n'),
-    ).join('\n\f\n'),
+  return Array.from({ length: total }, (_, index) => ({
+    name: `contract-${index}.md`,
+    text: [1, 2, 3, 4].map((page) => samplePage(index, page)).join('\n\f\n'),
   }));
+}
+
+function samplePage(party: number, page: number): string {
+  const clauses = Array.from({ length: 8 }, (_, clause) => {
+    const item = clause * 7 + page;
+    return `${page}.${clause + 1} Party ${party} shall deliver item ${item} within ${clause + 3} days of notice.`;
+  });
+  return clauses.join('\n');
 }

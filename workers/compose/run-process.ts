@@ -33,6 +33,8 @@ export async function runProcess(log: Logger, start: () => Promise<RunningProces
   process.on('SIGTERM', () => stop('SIGTERM'));
   process.on('SIGINT', () => stop('SIGINT'));
   process.on('disconnect', () => stop('parent ended'));
+  // a parent that ended while this process loaded fired its event before anybody listened
+  if (process.send !== undefined && !process.connected) return stop('parent ended');
   try {
     running = await start();
     process.send?.({ type: 'ready', ...running.ready });
@@ -40,8 +42,9 @@ export async function runProcess(log: Logger, start: () => Promise<RunningProces
   } catch (error) {
     const known = toAppError(error);
     log.error({ err: known.message, code: known.code }, 'process cannot start');
-    process.send?.({ type: 'failed', error: serializeError(known) });
+    const exit = (): never => process.exit(exitCodes[known.family]);
+    if (process.send === undefined) exit();
     // the message must leave before the process does
-    setImmediate(() => process.exit(exitCodes[known.family]));
+    else process.send({ type: 'failed', error: serializeError(known) }, exit);
   }
 }

@@ -36,7 +36,8 @@ export const fileListQuerySchema = Type.Object(
     purpose: Type.Optional(Type.String({ maxLength: 64 })),
     order: Type.Enum(['asc', 'desc'], { default: 'desc' }),
     after: Type.Optional(Type.String()),
-    limit: Type.Integer({ minimum: 1, maximum: 10_000, default: 10_000 }),
+    // OpenAI's default is 10,000, each of which is a read of its own here; clients go on while `has_more`
+    limit: Type.Integer({ minimum: 1, maximum: 10_000, default: 1_000 }),
   },
   { additionalProperties: false },
 );

@@ -7,7 +7,7 @@ import { LatentBuffer } from './latent-buffer.ts';
  */
 export class PrefixSlot {
   readonly latents: LatentBuffer;
-  #tokenIds: number[] = [];
+  readonly #tokenIds: number[] = [];
 
   constructor(layerTotal: number, width: number) {
     this.latents = new LatentBuffer(layerTotal, width);

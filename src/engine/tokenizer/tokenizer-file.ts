@@ -77,7 +77,8 @@ function parseAddedTokens(value: unknown): ReadonlyMap<string, AddedToken> {
   const tokens = new Map<string, AddedToken>();
   for (const token of value as readonly unknown[]) {
     const { id, content, special } = (isJsonRecord(token) ? token : {}) as Readonly<Record<string, unknown>>;
-    if (typeof content !== 'string' || content === '') throw tokenizerFileError('added_tokens', token, 'id and content');
+    if (typeof content !== 'string' || content === '')
+      throw tokenizerFileError('added_tokens', token, 'id and content');
     // `<think>` is not flagged special in some files, so that it survives their decoding; it is no text all the same
     const isControl = special === true || /^(?:<.*>|\[.*\])$/s.test(content);
     tokens.set(content, { id: parseId(id, `added_tokens ${content}`), isControl });

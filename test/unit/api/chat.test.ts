@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { AppError } from '../../../src/base/errors.ts';
 import { moveBatch } from '../../../src/batch/index.ts';
 import { answerOneLine, buildTestApi, modelCard, type TestApi } from '../../support/build-api.ts';
 
@@ -147,6 +148,16 @@ describe('POST /v1/chat/completions', () => {
       code: 'unsupported_parameter',
       message: expect.stringContaining('streaming is not available yet'),
     });
+  });
+
+  it('cancels what it stored when redis goes away before the janitor is told', async () => {
+    const api = buildTestApi();
+    api.queue.addControl = () => Promise.reject(new AppError('transient.queue-unreachable', 'redis is away'));
+    expect((await complete(api)).statusCode).toBe(503);
+    const { objects } = await api.store.list('v1/open/');
+    expect(objects).toHaveLength(1);
+    const id = objects[0]?.key.slice('v1/open/'.length) ?? '';
+    expect(await api.batches.getBatch('default', id)).toMatchObject({ status: 'cancelling' });
   });
 
   it('refuses with 503 while redis is away', async () => {
