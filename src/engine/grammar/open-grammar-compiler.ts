@@ -1,5 +1,4 @@
 import type { CompiledGrammar, GrammarMatcher, GrammarCompiler as XGrammarCompiler } from '@mlc-ai/web-xgrammar';
-import { canonicalJson } from '../../base/canonical-json.ts';
 import { AppError } from '../../base/errors.ts';
 import { invariant } from '../../base/invariant.ts';
 import type { AnswerFormat } from '../messages.ts';
@@ -53,18 +52,18 @@ class CachingCompiler implements GrammarCompiler {
 
   async compile(format: Exclude<AnswerFormat, { type: 'text' }>): Promise<Grammar> {
     const schema = format.type === 'json' ? { type: 'object' } : format.schema;
-    const name = canonicalJson(schema);
-    const compiled = this.#kept.get(name) ?? (await this.#compile(schema));
-    this.#keep(name, compiled);
+    // not the sorted text: keys are written in the schema's own order, so another order is another grammar
+    const text = JSON.stringify(schema);
+    const compiled = this.#kept.get(text) ?? (await this.#compile(schema, text));
+    this.#keep(text, compiled);
     const matcher = await loadXGrammar().GrammarMatcher.createGrammarMatcher(compiled);
     return new MatchedGrammar(matcher, this.#stopIds, this.#tokenizer);
   }
 
-  async #compile(schema: Readonly<Record<string, unknown>>): Promise<CompiledGrammar> {
+  async #compile(schema: Readonly<Record<string, unknown>>, text: string): Promise<CompiledGrammar> {
     checkSchema(schema);
     try {
-      // key order is the schema's own, so the text given must not be the sorted one
-      return await this.#compiler.compileJSONSchema(JSON.stringify(schema), false, -1, separators, true);
+      return await this.#compiler.compileJSONSchema(text, false, -1, separators, true);
     } catch (cause) {
       // the library aborts on what it does not know; its next call works again
       throw new AppError('input.schema', 'schema holds something that decoding cannot follow', {

@@ -106,6 +106,30 @@ describe('openGrammarCompiler', () => {
     );
   });
 
+  it('writes keys in the order of each schema, whatever was compiled before', async () => {
+    const schemaOf = (names: readonly string[]) => ({
+      type: 'object',
+      properties: Object.fromEntries(names.map((name) => [name, { const: 1 }])),
+      required: names,
+      ...closed,
+    });
+    expect(await writeRandomly({ type: 'json-schema', schema: schemaOf(['a', 'b']) }, 1)).toBe('{"a":1,"b":1}');
+    expect(await writeRandomly({ type: 'json-schema', schema: schemaOf(['b', 'a']) }, 1)).toBe('{"b":1,"a":1}');
+  });
+
+  it('does not mix up schemas of the same $id', async () => {
+    for (const value of ['x', 'y']) {
+      const schema = {
+        $id: 'http://example.test/s',
+        type: 'object',
+        properties: { a: { const: value } },
+        required: ['a'],
+        ...closed,
+      };
+      expect(JSON.parse(await writeRandomly({ type: 'json-schema', schema }, 1))).toEqual({ a: value });
+    }
+  });
+
   it('keeps many grammars without mixing them up', async () => {
     for (let index = 0; index < 80; index++) {
       const schema = {
