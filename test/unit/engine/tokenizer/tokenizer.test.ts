@@ -37,7 +37,7 @@ const samples: readonly (readonly [string, string])[] = [
   ['contractions', "it's we're I'll they'd DON'T You've i'M"],
   ['camel case', 'parseHttpRequest XMLHttpRequest getIDs McDonald'],
   ['numbers', '1,048 of 312 are 29.77% · ½ ² ٣'],
-  ['code', 'for (const x of xs) {\n\tif (x?.y !== 0) return `a${x}`;\n}\r\n\r\n'],
+  ['code', 'for (const x of xs) {\n\tif (x?.y !== 0) return a[x];\n}\r\n\r\n'],
   ['json', '{"answer":"60 days","citations":[{"document":1,"page":9,"quote":"by giving"}],"found":true}'],
   ['white space', '  a   b\t\tc \n \n\n   d    \n'],
   ['only white space', '     \n\n   '],
