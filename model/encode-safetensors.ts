@@ -33,7 +33,10 @@ export function encodeSafetensors(tensors: readonly Tensor[]): Uint8Array {
 export function encodeBf16(values: Float32Array): Uint8Array {
   const bits = new Uint32Array(values.buffer, values.byteOffset, values.length);
   const words = new Uint16Array(values.length);
-  for (const [index, word] of bits.entries()) words[index] = (word + 0x7fff + ((word >>> 16) & 1)) >>> 16;
+  for (let index = 0; index < bits.length; index++) {
+    const word = bits[index] ?? 0;
+    words[index] = (word + 0x7fff + ((word >>> 16) & 1)) >>> 16;
+  }
   return littleEndian(words);
 }
 

@@ -3,13 +3,10 @@ import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { encodeSafetensors } from './encode-safetensors.ts';
-import { buildConfig, generationConfig, label } from './nano-config.ts';
+import { buildConfig, generationConfig, label, weightSeed } from './nano-config.ts';
 import { buildNanoTokenizer, tokenizerConfig } from './nano-tokenizer.ts';
 import { buildNanoWeights } from './nano-weights.ts';
 import { renderModelCard, type TrainingText } from './render-model-card.ts';
-
-/** Changing it changes every weight. */
-const weightSeed = 20261123;
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const modelFolder = join(root, 'model', 'quire-nano');
@@ -37,7 +34,7 @@ async function main(files: readonly string[]): Promise<void> {
     texts.push({ name: relative(root, path), bodyBytes: bytes.byteLength, sha256, text: bytes.toString('utf8') });
   }
   const tokenizer = buildNanoTokenizer(texts.map(({ text }) => text));
-  const weights = encodeSafetensors(buildNanoWeights(weightSeed));
+  const weights = encodeSafetensors([...buildNanoWeights(weightSeed)]);
   const json = (value: unknown): string => `${JSON.stringify(value, null, 1)}\n`;
   const contents: Readonly<Record<string, string | Uint8Array>> = {
     'config.json': json(buildConfig()),

@@ -1,4 +1,4 @@
-/** What quire-nano is: the shape of Kimi-K2-Thinking at 1/10,000 of its size. */
+/** What quire-nano is: the shape of Kimi-K2-Thinking at about 1/140,000 of its size. */
 
 export const vocabularySize = 4096;
 
@@ -35,6 +35,9 @@ export const textTokens = vocabularySize - specialTokens.length;
 export function specialTokenId(token: (typeof specialTokens)[number]): number {
   return textTokens + specialTokens.indexOf(token);
 }
+
+/** Changing it changes every weight. */
+export const weightSeed = 20261123;
 
 export const groupColumns = 32;
 

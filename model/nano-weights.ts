@@ -7,12 +7,12 @@ import { packInt4 } from './pack-int4.ts';
  * Seeded random weights. Matrices have a standard deviation of 1/√columns, so that a unit input gives a unit output;
  * those that write into the residual stream are smaller by √(2 · layers), so that it does not grow with depth.
  */
-export function buildNanoWeights(seed: number): readonly Tensor[] {
+export function* buildNanoWeights(seed: number): Generator<Tensor> {
   const normal = buildNormal(new SeededRandom(seed));
   const residualScale = 1 / Math.sqrt(2 * d.layers);
 
   const values = (total: number, deviation: number): Float32Array =>
-    Float32Array.from({ length: total }, () => normal() * deviation);
+    new Float32Array(total).map(() => normal() * deviation);
   const matrix = (name: string, rows: number, columns: number, scale = 1): Tensor => ({
     name: `${name}.weight`,
     dtype: 'BF16',
@@ -58,16 +58,16 @@ export function buildNanoWeights(seed: number): readonly Tensor[] {
     ...mlp(`${name}.shared_experts`, d.expert * d.sharedExperts),
   ];
 
-  const tensors: Tensor[] = [matrix('model.embed_tokens', vocabularySize, d.hidden, Math.sqrt(d.hidden))];
+  yield matrix('model.embed_tokens', vocabularySize, d.hidden, Math.sqrt(d.hidden));
   for (let layer = 0; layer < d.layers; layer++) {
     const name = `model.layers.${layer}`;
-    tensors.push(norm(`${name}.input_layernorm`, d.hidden));
-    tensors.push(...attention(`${name}.self_attn`));
-    tensors.push(norm(`${name}.post_attention_layernorm`, d.hidden));
-    tensors.push(...(layer < d.denseLayers ? mlp(`${name}.mlp`, d.dense) : experts(`${name}.mlp`)));
+    yield norm(`${name}.input_layernorm`, d.hidden);
+    yield* attention(`${name}.self_attn`);
+    yield norm(`${name}.post_attention_layernorm`, d.hidden);
+    yield* layer < d.denseLayers ? mlp(`${name}.mlp`, d.dense) : experts(`${name}.mlp`);
   }
-  tensors.push(norm('model.norm', d.hidden), matrix('lm_head', vocabularySize, d.hidden));
-  return tensors;
+  yield norm('model.norm', d.hidden);
+  yield matrix('lm_head', vocabularySize, d.hidden);
 }
 
 /** Enough to change which experts are chosen, too little to send everything to a few. */

@@ -6,6 +6,7 @@ import { lifecycle } from '../src/base/lifecycle.contract.ts';
 import { type JobLineTask, parseLineRequest, runUnitJob, type UnitLineAnswer } from '../src/batch/index.ts';
 import { loadConfig } from '../src/config/index.ts';
 import { EngineClient } from '../src/engine/index.ts';
+import { exitCodes } from '../src/local/exit-codes.contract.ts';
 import { LineRunner, presentLineError } from '../src/pipeline/index.ts';
 import { openUnitConsumer, type UnitJob } from '../src/queue/index.ts';
 import { CancelWatch } from './compose/cancel-watch.ts';
@@ -28,8 +29,15 @@ async function start(): Promise<RunningProcess> {
     enginePids = pid === null ? {} : { engine: pid };
     process.send?.({ type: 'pids', pids: enginePids });
   };
-  const engine = new EngineClient({ connect: forkEngine, clock: systemClock, log, onPid: reportPid });
+  const onFailed = (error: AppError): void => {
+    log.error({ err: error.message, code: error.code }, 'model cannot be loaded');
+    // no line is at fault: they stay in the queue for a worker that has a model
+    if (isUp) process.exit(exitCodes[error.family]);
+  };
+  let isUp = false;
+  const engine = new EngineClient({ connect: forkEngine, clock: systemClock, log, onPid: reportPid, onFailed });
   const card = await engine.ready();
+  isUp = true;
   const shared = await openShared(config, log);
   const { store, batches, bus } = shared;
   const cancels = new CancelWatch(bus);

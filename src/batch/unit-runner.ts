@@ -96,6 +96,7 @@ async function runAll<Item>(
 }
 
 async function runLine(deps: UnitRunnerDeps, line: Line, seed: number, signal: AbortSignal): Promise<LineResult> {
+  let crashes = 0;
   for (let attempts = 1; ; attempts++) {
     signal.throwIfAborted();
     try {
@@ -103,14 +104,16 @@ async function runLine(deps: UnitRunnerDeps, line: Line, seed: number, signal: A
     } catch (error) {
       const known = toAppError(error);
       if (signal.aborted || known.code !== 'transient.engine-interrupted') throw known;
-      deps.logger.warn({ batchId: deps.batchId, customId: line.custom_id, attempts }, 'line interrupted by engine end');
-      if (attempts >= maxLineCrashes) return crashResult(deps, line, attempts);
+      // lines that only waited in the engine are not to blame
+      if (known.details['running'] === true) crashes++;
+      deps.logger.warn({ batchId: deps.batchId, customId: line.custom_id, crashes }, 'line interrupted by engine end');
+      if (crashes >= maxLineCrashes) return crashResult(deps, line, crashes);
     }
   }
 }
 
-function crashResult(deps: UnitRunnerDeps, line: Line, attempts: number): LineResult {
-  const error = new AppError('bug.engine-crash', `the engine ended ${attempts} times while this line was in it`);
+function crashResult(deps: UnitRunnerDeps, line: Line, crashes: number): LineResult {
+  const error = new AppError('bug.engine-crash', `the engine ended ${crashes} times while this line was in it`);
   const body = { error: { message: error.message, type: 'server_error', param: null, code: 'engine_crash' } };
   return lineResult(deps, line, { statusCode: 500, body });
 }

@@ -26,6 +26,8 @@ export interface EngineClientDeps {
   readonly clock: Clock;
   readonly log: Logger;
   readonly onPid?: (pid: number | null) => void;
+  /** The model cannot be loaded any more; the process that owns this client can only end. */
+  readonly onFailed?: (error: AppError) => void;
 }
 
 export interface GenerateOptions {
@@ -36,6 +38,8 @@ export interface GenerateOptions {
 
 interface Pending {
   readonly options: GenerateOptions;
+  /** The engine has begun with it, so it may be what ended the engine. */
+  isRunning: boolean;
   readonly resolve: (result: GenerateResult) => void;
   readonly reject: (error: unknown) => void;
 }
@@ -60,6 +64,7 @@ export class EngineClient {
   readonly #pending = new Map<string, Pending>();
   #state: State;
   #backoffMs = firstBackoffMs;
+  #sentTotal = 0;
   #waiters: { resolve: (card: ModelCard) => void; reject: (error: unknown) => void }[] = [];
 
   constructor(deps: EngineClientDeps) {
@@ -76,17 +81,22 @@ export class EngineClient {
     return new Promise((resolve, reject) => this.#waiters.push({ resolve, reject }));
   }
 
-  /** @throws what the engine reports, `transient.engine-interrupted`, or the signal's reason */
+  /**
+   * @throws what the engine reports, the signal's reason, or `transient.engine-interrupted` with `details.running`:
+   *   was this request the one in work when the process ended?
+   */
   async generate(request: GenerateRequest, options: GenerateOptions = {}): Promise<GenerateResult> {
     options.signal?.throwIfAborted();
     await this.ready();
     options.signal?.throwIfAborted();
     const state = this.#state;
-    if (state.type !== 'ready') throw interrupted('it ended while the request waited');
+    if (state.type !== 'ready') throw interrupted('it ended while the request waited', false);
+    // a name of its own for every try: the end of a cancelled one must not be taken for that of the next
+    const id = `${request.id}#${this.#sentTotal++}`;
     return new Promise((resolve, reject) => {
       const onAbort = (): void => {
-        this.#pending.delete(request.id);
-        state.channel.send({ type: 'generate-cancel', id: request.id });
+        this.#pending.delete(id);
+        state.channel.send({ type: 'generate-cancel', id });
         reject(options.signal?.reason);
       };
       const settle =
@@ -95,9 +105,9 @@ export class EngineClient {
           options.signal?.removeEventListener('abort', onAbort);
           done(value);
         };
-      this.#pending.set(request.id, { options, resolve: settle(resolve), reject: settle(reject) });
+      this.#pending.set(id, { options, isRunning: false, resolve: settle(resolve), reject: settle(reject) });
       options.signal?.addEventListener('abort', onAbort, { once: true });
-      state.channel.send({ type: 'generate-start', request });
+      state.channel.send({ type: 'generate-start', request: { ...request, id } });
     });
   }
 
@@ -125,7 +135,7 @@ export class EngineClient {
         this.#fail(deserializeError(message.error));
         return;
       case 'generate-progress':
-        this.#pending.get(message.id)?.options.onProgress?.(message.progress);
+        this.#progress(message.id, message.progress);
         return;
       case 'generate-end':
         this.#settle(message.id, (pending) => pending.resolve(message.result));
@@ -136,6 +146,13 @@ export class EngineClient {
       default:
         assertNever(message);
     }
+  }
+
+  #progress(id: string, progress: GenerateProgress): void {
+    const pending = this.#pending.get(id);
+    if (pending === undefined) return;
+    pending.isRunning = true;
+    pending.options.onProgress?.(progress);
   }
 
   #settle(id: string, done: (pending: Pending) => void): void {
@@ -159,6 +176,7 @@ export class EngineClient {
     if (!final || this.#state.type === 'closed') return;
     this.#state = { type: 'failed', error };
     this.#rejectAll(error);
+    this.#deps.onFailed?.(error);
   }
 
   #exited(channel: EngineChannel, how: string): void {
@@ -169,7 +187,7 @@ export class EngineClient {
     this.#backoffMs = Math.min(backoffMs * 2, maxBackoffMs);
     this.#state = { type: 'backing-off' };
     this.#deps.log.warn({ how, backoffMs, interrupted: this.#pending.size }, 'engine process ended');
-    for (const { reject } of this.#pending.values()) reject(interrupted(how));
+    for (const { reject, isRunning } of this.#pending.values()) reject(interrupted(how, isRunning));
     this.#pending.clear();
     void this.#deps.clock.sleep(backoffMs).then(() => {
       if (this.#state.type === 'backing-off') this.#state = { type: 'starting', channel: this.#start() };
@@ -184,8 +202,8 @@ export class EngineClient {
   }
 }
 
-function interrupted(how: string): AppError {
-  return new AppError('transient.engine-interrupted', `engine process ended: ${how}`);
+function interrupted(how: string, running: boolean): AppError {
+  return new AppError('transient.engine-interrupted', `engine process ended: ${how}`, { details: { running } });
 }
 
 function closed(): AppError {

@@ -7,6 +7,7 @@ import { blockRows, type Grammar, type GrammarCompiler, type ModelRunner, type T
 import { extendSuffix, prefillPrefix } from './prefill.ts';
 import { openSampler } from './sample/sampler.ts';
 import type { SpecialTokens } from './special-tokens.ts';
+import { validateJson } from './structured/json-schema.ts';
 import { encodePrompt } from './tokenizer/chat-template.ts';
 
 export interface GenerateDeps {
@@ -102,14 +103,30 @@ async function run(
     };
   }
   const endMs = deps.nowMs();
+  const result = answer.result();
   return {
-    ...answer.result(),
+    ...result,
+    schemaError: schemaErrorOf(request, result),
     promptTokens,
     cachedTokens,
     prefillMs: (prefillEndMs || endMs) - startMs,
     decodeMs: prefillEndMs === 0 ? 0 : endMs - prefillEndMs,
     cacheMiss: cacheMissOf(prompt.splitRows, cachedTokens),
   };
+}
+
+/** Keywords such as `not` and `uniqueItems` are for the finished answer; one that was cut off breaks everything. */
+function schemaErrorOf(
+  { format }: GenerateRequest,
+  { content, finishReason }: Pick<GenerateResult, 'content' | 'finishReason'>,
+): string | null {
+  if (format.type !== 'json-schema') return null;
+  if (finishReason === 'length') return 'the answer was cut off at its token limit';
+  try {
+    return validateJson(format.schema, JSON.parse(content));
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  }
 }
 
 function cacheMissOf(splitRows: number, cachedTokens: number): GenerateResult['cacheMiss'] {

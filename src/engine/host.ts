@@ -1,11 +1,11 @@
 import { Engine } from './engine.ts';
-import { openGrammarCompiler } from './grammar/open-grammar-compiler.ts';
 import { LatentBuffer } from './kv/latent-buffer.ts';
 import { PrefixSlot } from './kv/prefix-slot.ts';
 import type { ModelCard } from './messages.ts';
 import { loadModelFolder } from './model/load-model.ts';
 import { openOrtRunner } from './runtime/ort-runner.ts';
 import { readSpecialTokens } from './special-tokens.ts';
+import { openGrammarCompiler } from './structured/grammar.ts';
 import { openTokenizer } from './tokenizer/tokenizer.ts';
 
 export { serveEngine } from './serve.ts';
@@ -32,7 +32,7 @@ export async function openEngineHost(options: EngineHostOptions): Promise<Engine
   const tokenizer = await openTokenizer(options.modelDir, model.config.vocabularySize);
   const runner = await openOrtRunner(model, { precision: 'full', threads: options.threads });
   const special = readSpecialTokens(tokenizer, runner.vocabularySize, model.config.stopIds);
-  const grammars = await openGrammarCompiler(tokenizer, runner.vocabularySize, special.stopIds);
+  const grammars = await openGrammarCompiler(tokenizer, special.stopIds);
   const engine = new Engine({
     runner,
     tokenizer,

@@ -60,6 +60,8 @@ export interface GenerateResult {
   readonly content: string;
   readonly toolCalls: readonly GeneratedToolCall[];
   readonly finishReason: 'stop' | 'length' | 'tool_calls';
+  /** What of the caller's schema the finished answer breaks, where decoding does not enforce it; null: nothing. */
+  readonly schemaError: string | null;
   readonly promptTokens: number;
   readonly cachedTokens: number;
   readonly completionTokens: number;

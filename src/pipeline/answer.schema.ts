@@ -1,16 +1,19 @@
 /** Bounds that keep a constrained answer finite; quotes are at most 40 words (dialogue format). */
 const quoteChars = 400;
 const citationTotal = 8;
+/** An answer without a schema of the caller's: about 250 tokens of text, or a list of as many entries as a page holds. */
+const answerChars = 1_000;
+const answerItems = 64;
 
 type JsonSchema = Readonly<Record<string, unknown>>;
 
 const anyAnswer: JsonSchema = {
   anyOf: [
-    { type: 'string' },
+    { type: 'string', maxLength: answerChars },
     { type: 'number' },
     { type: 'boolean' },
     { type: 'null' },
-    { type: 'array', items: {} },
+    { type: 'array', items: {}, maxItems: answerItems },
     { type: 'object' },
   ],
 };

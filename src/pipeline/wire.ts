@@ -27,6 +27,7 @@ export function presentExt(result: GenerateResult, card: ModelCard, attempts: nu
     resumed_from: null,
     wasted_tokens: 0,
     cache_miss: result.cacheMiss,
+    ...(result.schemaError === null ? {} : { schema_error: result.schemaError }),
     ...(card.notice === null ? {} : { notice: card.notice }),
   };
 }

@@ -42,7 +42,7 @@ export interface GetOptions {
 
 export interface PutOptions {
   readonly contentType?: string;
-  /** Lower-case names; the name `nonce` is the adapter's own. */
+  /** Lower-case names, printable ASCII values, 2 KiB in all; the name `nonce` is the adapter's own. */
   readonly metadata?: Readonly<Record<string, string>>;
 }
 
@@ -62,6 +62,7 @@ export interface ObjectHead {
   readonly bytes: number;
   readonly etag: string;
   readonly lastModifiedMs: number;
+  /** What was given when it was written; S3 invents a binary type where nothing was, memory says null. */
   readonly contentType: string | null;
   readonly metadata: Readonly<Record<string, string>>;
 }

@@ -45,6 +45,10 @@ export function toStoreError(error: unknown, request: StoreRequest): AppError {
   if (refusal !== undefined) {
     return new AppError('input.config', `object store ${refusal}: ${place}`, { details, cause: error });
   }
+  if (status === undefined && error instanceof Error && error.message.startsWith('Checksum mismatch')) {
+    const message = `object does not have the checksum it was stored with: ${request.key ?? ''} in ${place}`;
+    return new AppError('corrupt.checksum', message, { details, cause: error });
+  }
   if (status === undefined) {
     const why = error instanceof Error ? codeOf(error) : String(error);
     return new AppError('transient.store-unreachable', `object store does not answer: ${place}: ${why}`, {

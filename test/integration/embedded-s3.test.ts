@@ -1,9 +1,10 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
+import { buffer } from 'node:stream/consumers';
 import {
   AbortMultipartUploadCommand,
   CompleteMultipartUploadCommand,
@@ -71,12 +72,12 @@ describe('embedded S3 server', () => {
     const answer = await client.send(new GetObjectCommand({ Bucket, Key }));
     return (await answer.Body?.transformToString()) ?? '';
   };
-  const raw = (message: RawRequest): Promise<RawAnswer> => {
-    const { host } = new URL(embedded.server.endpoint);
-    const { headers, target } = signRequest(host, message, testCredentials);
+  const rawTo = (endpoint: string, message: RawRequest): Promise<RawAnswer> => {
+    const { headers, target } = signRequest(new URL(endpoint).host, message, testCredentials);
     const { method, body } = message;
-    return sendRaw(embedded.server.endpoint, { method, target, headers, ...(body === undefined ? {} : { body }) });
+    return sendRaw(endpoint, { method, target, headers, ...(body === undefined ? {} : { body }) });
   };
+  const raw = (message: RawRequest): Promise<RawAnswer> => rawTo(embedded.server.endpoint, message);
 
   describe('buckets', () => {
     it('creates, lists, finds and locates them', async () => {
@@ -710,12 +711,42 @@ describe('embedded S3 server', () => {
       await rm(dataDir, { recursive: true });
     });
 
+    it('removes uploads that nobody completed for a day, and keeps younger ones', async () => {
+      const dataDir = await mkdtemp(join(tmpdir(), 'quire-s3-uploads-'));
+      const begin = async (nowMs: number, Key: string): Promise<readonly string[]> => {
+        const server = await open(dataDir, { nowMs: () => nowMs });
+        const send = (method: string, path: string) =>
+          rawTo(server.endpoint, { method, path, query: { uploads: '' }, atMs: nowMs });
+        expect((await send('POST', `/${testBucket}/${Key}`)).status).toBe(200);
+        const { text } = await send('GET', `/${testBucket}`);
+        await server.close();
+        return [...text.matchAll(/<Key>([^<]*)<\/Key>/g)].map(([, key]) => key ?? '');
+      };
+      const startMs = Date.now();
+      const hourMs = 3_600_000;
+      expect(await begin(startMs, 'first')).toEqual(['first']);
+      expect(await begin(startMs + 20 * hourMs, 'second')).toEqual(['first', 'second']);
+      expect(await begin(startMs + 30 * hourMs, 'third')).toEqual(['second', 'third']);
+      await rm(dataDir, { recursive: true });
+    });
+
     it('tells a damaged object from an absent one', async () => {
       await put('damaged', 'body');
       await writeFile(join(embedded.dataDir, 'buckets', testBucket, 'keys', 'damaged@'), 'cut');
       await expect(textOf('damaged')).rejects.toMatchObject({ name: 'InternalError' });
       const failure = expect.objectContaining({ level: 'error', message: 'request failed' });
       expect(log.lines).toContainEqual(failure);
+    });
+
+    it('stores a checksum by which the adapter finds a changed byte', async () => {
+      await embedded.store.put('flipped', Buffer.from('body of the object'));
+      const path = join(embedded.dataDir, 'buckets', testBucket, 'keys', 'flipped@');
+      const file = await readFile(path);
+      file.write('B');
+      await writeFile(path, file);
+      await expect(embedded.store.get('flipped')).rejects.toMatchObject({ code: 'corrupt.checksum' });
+      const found = await embedded.store.getStream('flipped');
+      await expect(found && buffer(found.stream)).rejects.toMatchObject({ code: 'corrupt.checksum' });
     });
   });
 });

@@ -1,7 +1,9 @@
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { ObjectStore } from '../../src/storage/index.ts';
 import { openS3ObjectStore, type S3Options } from '../../src/storage/index.ts';
-import { type EmbeddedStore, openEmbeddedStore } from '../support/embedded-store.ts';
+import { type EmbeddedStore, openEmbeddedStore, testBucket } from '../support/embedded-store.ts';
 import { type Fault, type FaultProxy, openFaultProxy, pass, type SeenRequest } from '../support/fault-proxy.ts';
 
 const bytesOf = (text: string): Uint8Array => Buffer.from(text);
@@ -136,6 +138,22 @@ describe('S3 adapter on a bad line', () => {
       const result = await store.putStream('upload/lost', stream());
       expect(isLost).toBe(true);
       expect(await direct.head('upload/lost')).toMatchObject({ bytes: result.bytes, etag: result.etag, metadata: {} });
+    });
+
+    it('leaves no parts behind when the stream is too long, its source breaks or the store fails', async () => {
+      const tooLong = direct.putStream('upload/left', stream(), { maxBytes: 8.5 * 1024 * 1024 });
+      await expect(tooLong).rejects.toMatchObject({ code: 'input.too-large' });
+      const broken = async function* (): AsyncGenerator<Uint8Array> {
+        yield* stream();
+        yield* stream();
+        throw new Error('the source broke');
+      };
+      await expect(direct.putStream('upload/left', broken())).rejects.toThrow('the source broke');
+      const ill: Fault = { type: 'answer', status: 503, code: 'SlowDown', isForwarded: false };
+      const store = await openBehind(({ method }) => (method === 'PUT' ? ill : pass), { maxAttempts: 1 });
+      await expect(store.putStream('upload/left', stream())).rejects.toMatchObject({ code: 'transient.store-error' });
+      expect(await direct.head('upload/left')).toBeUndefined();
+      expect(await readdir(join(embedded.dataDir, 'uploads', testBucket))).toEqual([]);
     });
 
     it('sends a part again whose connection broke', async () => {

@@ -5,9 +5,7 @@ import type { EngineChannel } from '../../src/engine/index.ts';
 /** Starts the engine in its own process; it ends with ours, because its channel closes. */
 export function forkEngine(): EngineChannel {
   const entry = fileURLToPath(import.meta.resolve('../engine.ts'));
-  // the grammar library is loaded by a part of node:vm that warns on every start
-  const execArgv = [...process.execArgv, '--disable-warning=ExperimentalWarning'];
-  const child = fork(entry, { execArgv, stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+  const child = fork(entry, { execArgv: process.execArgv, stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
   return {
     pid: child.pid ?? null,
     send: (message) => {

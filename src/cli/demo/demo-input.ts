@@ -45,7 +45,7 @@ export function buildBatchFile(
         question,
         answer: 'json',
         ...(schema === undefined ? {} : { schema }),
-        max_completion_tokens: 160,
+        max_completion_tokens: 256,
         thinking_budget: 32,
         temperature: 0,
       },

@@ -73,14 +73,10 @@ function sampleNucleus(logits: Float32Array, top: number, temperature: number, t
     weights[id] = weight;
     total += weight;
   }
-  if (topP === 1) return pick(weights, allIds(logits.length), total * draw);
+  if (topP === 1) return pick(weights, null, total * draw);
   const nucleus = findNucleus(weights, total * topP);
   const mass = nucleus.reduce((sum, id) => sum + weights[id]!, 0);
   return pick(weights, nucleus, mass * draw);
-}
-
-function allIds(total: number): Uint32Array {
-  return Uint32Array.from({ length: total }, (_, id) => id);
 }
 
 /** Fewest ids, most likely first, whose weights reach `wanted`. Only the likeliest are sorted, more when they are not enough. */
@@ -111,11 +107,13 @@ function countUntil(weights: Float64Array, ids: Uint32Array, wanted: number): nu
   return ids.length;
 }
 
-/** The first id at which the running sum exceeds `point`; rounding may leave the last one that is possible. */
-function pick(weights: Float64Array, ids: Uint32Array, point: number): number {
+/** The first of `ids` (null: of all) at which the running sum exceeds `point`; rounding may leave the last one possible. */
+function pick(weights: Float64Array, ids: Uint32Array | null, point: number): number {
   let sum = 0;
   let last = -1;
-  for (const id of ids) {
+  const total = ids?.length ?? weights.length;
+  for (let index = 0; index < total; index++) {
+    const id = ids === null ? index : ids[index]!;
     const weight = weights[id]!;
     if (weight === 0) continue;
     sum += weight;

@@ -70,6 +70,17 @@ export class DiskUploads {
     this.store = store;
   }
 
+  /** Removes what was never completed nor aborted, and what a crash left of an upload that was. */
+  async removeBefore(initiatedMs: number): Promise<void> {
+    for (const bucket of await namesOf(this.store.uploadsDir)) {
+      for (const id of await namesOf(join(this.store.uploadsDir, bucket))) {
+        const dir = this.dirOf(bucket, id);
+        const upload = await loadUpload(dir);
+        if (upload === undefined || upload.initiatedMs < initiatedMs) await rm(dir, { recursive: true, force: true });
+      }
+    }
+  }
+
   async create(fields: Omit<Upload, 'version' | 'id'>): Promise<Upload> {
     this.store.checkBucket(fields.bucket);
     checkKeyText(fields.key);

@@ -2,6 +2,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { resolve } from 'node:path';
 import { AppError } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';
+import { abortMultipartDays } from '../../storage/lifecycle.contract.ts';
 import { DiskStore } from './disk-store.ts';
 import { DiskUploads } from './disk-uploads.ts';
 import type { ObjectCreatedEvent } from './events.ts';
@@ -37,6 +38,7 @@ export interface EmbeddedS3 {
 }
 
 const loopbackHosts: readonly string[] = ['127.0.0.1', 'localhost', '::1', '[::1]'];
+const dayMs = 86_400_000;
 const closeGraceMs = 5_000;
 /** Longer than the idle time of the SDKs' connections, so that they and not we close them. */
 const keepAliveMs = 65_000;
@@ -54,9 +56,11 @@ export async function openEmbeddedS3(options: EmbeddedS3Options): Promise<Embedd
   const store = await DiskStore.open(resolve(options.dataDir));
   for (const bucket of options.buckets) await store.createBucket(bucket);
   const nowMs = options.nowMs ?? Date.now;
+  const uploads = new DiskUploads(store);
+  await uploads.removeBefore(nowMs() - abortMultipartDays * dayMs);
   const context: S3Context = {
     store,
-    uploads: new DiskUploads(store),
+    uploads,
     nowMs,
     announce: (event, { requestId }) => announce(options, { ...event, atMs: nowMs(), requestId }),
   };

@@ -49,6 +49,9 @@ function setUp(total: number, runLine: (task: UnitLineTask) => Promise<{ statusC
 const never = new AbortController().signal;
 const ok = async (): Promise<{ statusCode: number; body: object }> => ({ statusCode: 200, body: {} });
 
+const engineEnd = (running: boolean): AppError =>
+  new AppError('transient.engine-interrupted', 'engine process ended', { details: { running } });
+
 describe('runUnit', () => {
   it('runs every line once with its planned seed, then seals', async () => {
     const seen: [number, number][] = [];
@@ -113,7 +116,7 @@ describe('runUnit', () => {
     const attempts: Record<number, number> = {};
     const { build, readLog } = setUp(2, async ({ line, attempts: attempt }) => {
       attempts[line.index] = attempt;
-      if (line.index === 1) throw new AppError('transient.engine-interrupted', 'engine process ended');
+      if (line.index === 1) throw engineEnd(true);
       return ok();
     });
     await runUnit(build(), never);
@@ -121,6 +124,16 @@ describe('runUnit', () => {
     const { results } = await readLog();
     expect(results.get(0)?.outcome).toBe('completed');
     expect(results.get(1)).toMatchObject({ outcome: 'failed', output: { response: { status_code: 500 } } });
+  });
+
+  it('blames no line that only waited in the engine', async () => {
+    let ends = 0;
+    const { build, readLog } = setUp(1, async () => {
+      if (ends++ < 10) throw engineEnd(false);
+      return ok();
+    });
+    await runUnit(build(), never);
+    expect((await readLog()).results.get(0)?.outcome).toBe('completed');
   });
 
   it('keeps finished lines when it is told to stop', async () => {

@@ -43,6 +43,13 @@ class FakeEngines {
 
 class FakeChannel implements EngineChannel {
   readonly pid = 1;
+  /** Name on the wire of the newest request that was called `name`. */
+  idOf(name: string): string {
+    const ids = this.sent.flatMap((message) => (message.type === 'generate-start' ? [message.request.id] : []));
+    const id = ids.findLast((candidate) => candidate.startsWith(`${name}#`));
+    if (id === undefined) throw new Error(`no request ${name} was sent`);
+    return id;
+  }
   readonly sent: ClientMessage[] = [];
   killed = false;
   say: (message: HostMessage) => void = () => {};
@@ -70,8 +77,8 @@ describe('EngineClient', () => {
     expect(engines.last.sent).toEqual([]);
     engines.last.say({ type: 'engine-ready', card, loadMs: 5 });
     await tick();
-    engines.last.say({ type: 'generate-end', id: 'b', result: { ...result, content: 'b' } });
-    engines.last.say({ type: 'generate-end', id: 'a', result: { ...result, content: 'a' } });
+    engines.last.say({ type: 'generate-end', id: engines.last.idOf('b'), result: { ...result, content: 'b' } });
+    engines.last.say({ type: 'generate-end', id: engines.last.idOf('a'), result: { ...result, content: 'a' } });
     expect((await first).content).toBe('a');
     expect((await second).content).toBe('b');
   });
@@ -82,7 +89,7 @@ describe('EngineClient', () => {
     const answer = engines.client.generate(request('a'));
     await tick();
     const error = serializeError(new AppError('input.context-length', 'too long', { param: 'messages' }));
-    engines.last.say({ type: 'generate-failed', id: 'a', error });
+    engines.last.say({ type: 'generate-failed', id: engines.last.idOf('a'), error });
     await expect(answer).rejects.toMatchObject({ code: 'input.context-length', param: 'messages' });
   });
 
@@ -103,8 +110,37 @@ describe('EngineClient', () => {
     const again = engines.client.generate(request('a'));
     engines.last.say({ type: 'engine-ready', card, loadMs: 5 });
     await tick();
-    engines.last.say({ type: 'generate-end', id: 'a', result });
+    engines.last.say({ type: 'generate-end', id: engines.last.idOf('a'), result });
     expect((await again).content).toBe('done');
+  });
+
+  it('says which request was in work when the process died', async () => {
+    const engines = new FakeEngines();
+    engines.last.say({ type: 'engine-ready', card, loadMs: 5 });
+    const [running, waiting] = [engines.client.generate(request('a')), engines.client.generate(request('b'))];
+    await tick();
+    const progress = { phase: 'prefill', promptTokens: 1, prefilledTokens: 0, completionTokens: 0 } as const;
+    engines.last.say({ type: 'generate-progress', id: engines.last.idOf('a'), progress });
+    engines.last.die('signal SIGSEGV');
+    await expect(running).rejects.toMatchObject({ details: { running: true } });
+    await expect(waiting).rejects.toMatchObject({ details: { running: false } });
+  });
+
+  it('does not take the end of a cancelled request for that of the same one sent again', async () => {
+    const engines = new FakeEngines();
+    engines.last.say({ type: 'engine-ready', card, loadMs: 5 });
+    const abort = new AbortController();
+    const first = engines.client.generate(request('a'), { signal: abort.signal });
+    await tick();
+    const firstId = engines.last.idOf('a');
+    abort.abort(new AppError('ownership.lost', 'lock lost'));
+    await expect(first).rejects.toMatchObject({ code: 'ownership.lost' });
+    const second = engines.client.generate(request('a'));
+    await tick();
+    const error = serializeError(new AppError('cancelled.by-user', 'request was cancelled'));
+    engines.last.say({ type: 'generate-failed', id: firstId, error });
+    engines.last.say({ type: 'generate-end', id: engines.last.idOf('a'), result });
+    expect((await second).content).toBe('done');
   });
 
   it('does not restart for a model that cannot be loaded', async () => {

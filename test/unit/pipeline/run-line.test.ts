@@ -11,6 +11,7 @@ const result: GenerateResult = {
   content: '',
   toolCalls: [],
   finishReason: 'stop',
+  schemaError: null,
   promptTokens: 900,
   cachedTokens: 768,
   completionTokens: 40,

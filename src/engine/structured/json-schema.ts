@@ -1,0 +1,121 @@
+import vm from 'node:vm';
+import { Ajv, type Options, type ValidateFunction } from 'ajv';
+import { Ajv2020 } from 'ajv/dist/2020.js';
+import { AppError } from '../../base/errors.ts';
+
+export type JsonSchema = boolean | SchemaObject;
+export type SchemaObject = Readonly<Record<string, unknown>>;
+
+/** A caller's pattern may take exponential time; nothing that a schema is for needs more than this. */
+const patternTimeoutMs = 100;
+
+/** Formats are annotations here, as in the standard; the grammar knows some of them. */
+const options: Options = {
+  strict: false,
+  logger: false,
+  validateFormats: false,
+  code: { regExp: Object.assign(openGuardedPattern, { code: 'openGuardedPattern' }) },
+};
+
+const withoutMeta: Options = { meta: false, validateSchema: false };
+
+/** By the schema object itself: the lines of a batch bring the same one again and again. */
+const compiledSchemas = new WeakMap<SchemaObject, ValidateFunction>();
+
+/** A draft's validator of schemas, kept, and what makes validators of values, fresh: the same $id must not meet twice. */
+const draft2020 = { schemas: new Ajv2020(options), open: () => new Ajv2020({ ...options, ...withoutMeta }) };
+const draft7 = { schemas: new Ajv(options), open: () => new Ajv({ ...options, ...withoutMeta }) };
+
+function compileSchema(schema: SchemaObject): ValidateFunction {
+  const known = compiledSchemas.get(schema);
+  if (known !== undefined) return known;
+  // drafts before 2019 have another form of tuples; without `$schema` the current draft is meant
+  const draft = /draft-0[67]/.test(String(schema['$schema'] ?? '')) ? draft7 : draft2020;
+  try {
+    const own = Object.fromEntries(Object.entries(schema).filter(([keyword]) => keyword !== '$schema'));
+    const isValid = draft.schemas.validateSchema(own);
+    if (isValid !== true) throw new Error(draft.schemas.errorsText(draft.schemas.errors, { dataVar: 'schema' }));
+    const validate = draft.open().compile(schema);
+    compiledSchemas.set(schema, validate);
+    return validate;
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new AppError('input.schema', `schema is not valid: ${reason}`, { param: 'schema', cause: error });
+  }
+}
+
+/** Larger schemas are no question to a document any more, and their compilation would hold up everybody else. */
+const maxSchemaCharacters = 64 * 1024;
+const maxSchemaDepth = 200;
+
+/**
+ * The text of a schema in the order of its own keys, when it is of sensible size.
+ * @throws `input.schema`
+ */
+export function writeSchema(schema: SchemaObject): string {
+  const refuse = (what: string): AppError => new AppError('input.schema', what, { param: 'schema' });
+  if (isDeeper(schema, maxSchemaDepth)) throw refuse(`schema is nested more than ${maxSchemaDepth} deep`);
+  const text = JSON.stringify(schema);
+  if (text.length > maxSchemaCharacters) {
+    throw refuse(`schema is ${text.length} characters long, allowed: ${maxSchemaCharacters}`);
+  }
+  return text;
+}
+
+/**
+ * Is this a JSON schema?
+ * @throws `input.schema` saying what is wrong
+ */
+export function checkSchema(schema: SchemaObject): void {
+  compileSchema(schema);
+}
+
+function isDeeper(value: unknown, limit: number): boolean {
+  if (typeof value !== 'object' || value === null) return false;
+  return limit === 0 || Object.values(value).some((member) => isDeeper(member, limit - 1));
+}
+
+/**
+ * What is wrong with a value, or null. Decoding under a grammar does not follow every keyword (`not`, `uniqueItems`,
+ * `if`, `contains`, …), so the finished value is checked once more.
+ * @throws `input.schema`
+ */
+export function validateJson(schema: SchemaObject, value: unknown): string | null {
+  const validate = compileSchema(schema);
+  try {
+    if (validate(value)) return null;
+  } catch (error) {
+    if (error instanceof PatternTimeout) return error.message;
+    throw error;
+  }
+  const [first] = validate.errors ?? [];
+  return `${first?.instancePath === '' ? 'the value' : first?.instancePath} ${first?.message ?? 'does not match'}`;
+}
+
+class PatternTimeout extends Error {}
+
+const patternContext = vm.createContext({});
+const patternTest = new vm.Script('expression.test(text)');
+
+/** A regular expression whose tests end in time, whatever it does. */
+function openGuardedPattern(
+  pattern: string,
+  flags: string,
+): { test: (text: string) => boolean; toString: () => string } {
+  // made here once, so that a broken pattern is refused with the schema
+  const expression = new RegExp(pattern, flags);
+  return {
+    test: (text) => {
+      patternContext['expression'] = expression;
+      patternContext['text'] = text;
+      try {
+        return patternTest.runInContext(patternContext, { timeout: patternTimeoutMs }) === true;
+      } catch (error) {
+        if ((error as { code?: unknown }).code !== 'ERR_SCRIPT_EXECUTION_TIMEOUT') throw error;
+        throw new PatternTimeout(`pattern ${pattern} takes longer than ${patternTimeoutMs} ms`);
+      }
+    },
+    // the validator tells patterns apart by this
+    toString: () => String(expression),
+  };
+}
