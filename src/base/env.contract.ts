@@ -10,6 +10,7 @@ export const env = {
   apiHost: 'QUIRE_API_HOST',
   apiPort: 'QUIRE_API_PORT',
   apiKeys: 'QUIRE_API_KEY',
+  apiUrl: 'QUIRE_API_URL',
   dataDir: 'QUIRE_DATA_DIR',
   precision: 'QUIRE_PRECISION',
   threads: 'QUIRE_THREADS',
@@ -25,4 +26,6 @@ export const env = {
   intakeEventsPort: 'QUIRE_INTAKE_EVENTS_PORT',
   intakeEventsToken: 'QUIRE_INTAKE_EVENTS_TOKEN',
   intakeSqsUrl: 'QUIRE_INTAKE_SQS_URL',
+  /** Set by the local stack for its embedded S3 server: where object-created events are posted. */
+  s3EventsUrl: 'QUIRE_S3_EVENTS_URL',
 } as const;

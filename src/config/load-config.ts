@@ -26,6 +26,8 @@ export interface Config {
   /** Where `quire up` keeps everything. */
   readonly dataDir: string;
   readonly redisUrl: string;
+  /** Without it, `quire up` runs a Redis of its own. */
+  readonly isRedisGiven: boolean;
   readonly s3: S3Config;
   readonly modelDir: string;
   readonly api: {
@@ -34,6 +36,8 @@ export interface Config {
     /** null: loopback only, any bearer accepted. */
     readonly keys: readonly string[] | null;
   };
+  /** Where the command line finds a server; null: on this machine. */
+  readonly apiUrl: string | null;
   readonly limits: LimitsConfig;
   readonly engine: { readonly threads: number; readonly precision: 'full' };
   readonly analysis: { readonly unitConcurrency: number; readonly lockMs: number; readonly stalledMs: number };
@@ -64,9 +68,11 @@ export function loadConfig(variables: Variables = process.env): Config {
   return Object.freeze({
     dataDir: resolve(readText(variables, env.dataDir, '.quire')),
     redisUrl: readRedisUrl(variables),
+    isRedisGiven: readText(variables, env.redisUrl, '') !== '',
     s3: readS3(variables),
     modelDir: resolve(readText(variables, env.modelDir, bundledModelDir)),
     api: readApi(variables),
+    apiUrl: readApiUrl(variables),
     limits: {
       maxFileBytes: readInteger(variables, env.maxFileBytes, {
         fallback: 512 * mebibyte,
@@ -129,6 +135,12 @@ function readS3(variables: Variables): S3Config {
     accessKeyId,
     secretAccessKey,
   };
+}
+
+function readApiUrl(variables: Variables): string | null {
+  const url = readText(variables, env.apiUrl, '');
+  if (url === '' || /^https?:\/\//.test(url)) return url === '' ? null : url;
+  throw new AppError('input.config', `${env.apiUrl} must start with http:// or https://, not ${JSON.stringify(url)}`);
 }
 
 const loopbackHosts = ['127.0.0.1', 'localhost', '::1'];

@@ -2,11 +2,15 @@ import { randomBytes } from 'node:crypto';
 import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { AppError } from '../base/errors.ts';
 
-/** Whole or not at all, readable by its owner only: written beside and renamed. */
 export function savePrivateJson(path: string, value: unknown): void {
+  savePrivateText(path, `${JSON.stringify(value)}\n`);
+}
+
+/** Whole or not at all, readable by its owner only: written beside and renamed. */
+export function savePrivateText(path: string, text: string): void {
   const beside = `${path}.${process.pid}-${randomBytes(4).toString('hex')}`;
   try {
-    writeFileSync(beside, `${JSON.stringify(value)}\n`, { mode: 0o600, flag: 'wx', flush: true });
+    writeFileSync(beside, text, { mode: 0o600, flag: 'wx', flush: true });
     renameSync(beside, path);
   } catch (error) {
     rmSync(beside, { force: true });

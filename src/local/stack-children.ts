@@ -8,12 +8,14 @@ import { planEntryCommand } from './entry-command.ts';
 /** The entry points of the workers, without extension, relative to this folder or absolute. */
 export interface WorkerEntries {
   readonly janitor: string;
+  readonly intake: string;
   readonly analysis: string;
   readonly api: string;
 }
 
 export const productWorkers: WorkerEntries = {
   janitor: '../../workers/janitor',
+  intake: '../../workers/intake',
   analysis: '../../workers/analysis',
   api: '../../workers/api',
 };
@@ -27,6 +29,8 @@ export interface StackPlan {
     | { readonly type: 'external'; readonly url: string }
     | { readonly type: 'private'; readonly port: number };
   readonly s3: { readonly type: 'external' | 'embedded'; readonly access: S3Config };
+  /** Where the intake takes news of new objects from the embedded S3 server, and the token that proves who sends it. */
+  readonly events: { readonly port: number; readonly token: string };
   /** The caller's environment; what the plan decides is added for the children. */
   readonly env: ChildEnv;
   /** null: everybody writes to stderr. */
@@ -55,7 +59,8 @@ export function planStackChildren(plan: StackPlan): readonly ChildSpec[] {
     dependsOn,
     output: outputOf(plan, name),
   });
-  return [...servers, worker('janitor'), worker('analysis'), { ...worker('api'), stopAfter: ['janitor', 'analysis'] }];
+  const consumers = ['janitor', 'intake', 'analysis'] as const;
+  return [...servers, ...consumers.map(worker), { ...worker('api'), stopAfter: consumers }];
 }
 
 function planRedis(plan: StackPlan): readonly ChildSpec[] {
@@ -78,7 +83,7 @@ function planS3(plan: StackPlan): readonly ChildSpec[] {
     {
       name: s3Child,
       ...planEntryCommand('./s3-process', [plan.dataDir]),
-      env: { ...plan.env, ...s3Env(plan.s3.access) },
+      env: { ...plan.env, ...s3Env(plan.s3.access), ...eventsEnv(plan) },
       stop: 'ipc',
       readyTimeoutMs,
       output: outputOf(plan, 's3'),
@@ -98,11 +103,20 @@ function workerEnv(plan: StackPlan, ready: ReadyChildren): ChildEnv {
   return {
     ...plan.env,
     ...s3Env(plan.s3.access),
+    ...eventsEnv(plan),
     [names.redisUrl]: redisUrlOf(plan, ready),
     [names.dataDir]: plan.dataDir,
     [names.modelDir]: plan.modelDir,
     [names.apiHost]: plan.api.host,
     [names.apiPort]: String(plan.api.port),
+  };
+}
+
+function eventsEnv({ events }: StackPlan): ChildEnv {
+  return {
+    [names.intakeEventsPort]: String(events.port),
+    [names.intakeEventsToken]: events.token,
+    [names.s3EventsUrl]: `http://127.0.0.1:${events.port}/events`,
   };
 }
 

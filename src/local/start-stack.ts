@@ -129,7 +129,8 @@ async function planStack(options: PlanOptions): Promise<StackPlan> {
     accessKeyId: s3.accessKeyId ?? state?.accessKeyId ?? 'quire',
     secretAccessKey: s3.secretAccessKey ?? state?.secretAccessKey ?? newSecret(),
   };
-  saveStackState(dataDir, { redisPort, s3Port, ...own });
+  const eventsPort = await findFreePort(loopback, { preferred: null, avoid: [api.port, redisPort, s3Port] });
+  saveStackState(dataDir, { redisPort, s3Port, apiUrl: `http://${urlHostOf(api.host)}:${api.port}`, ...own });
   const embedded = { endpoint: `http://${loopback}:${s3Port}`, ...own };
   return {
     dataDir,
@@ -137,6 +138,7 @@ async function planStack(options: PlanOptions): Promise<StackPlan> {
     api,
     redis: isGiven(names.redisUrl) ? { type: 'external', url: redisUrl } : { type: 'private', port: redisPort },
     s3: isGiven(names.s3Endpoint) ? { type: 'external', access: s3 } : { type: 'embedded', access: embedded },
+    events: { port: eventsPort, token: newSecret() },
     env: definedOf(options.env),
     logDir: options.logs === 'stderr' ? null : join(dataDir, 'logs'),
     workers: options.workers ?? productWorkers,

@@ -78,11 +78,14 @@ describe('startStack', () => {
   it('brings up all processes, tells the workers where everything is, and stops consumers before the api', async () => {
     const journal = join(folder.path, 'journal');
     const script = JSON.stringify({ journal });
-    const stack = await start({ env: { STAND_IN_JANITOR: script, STAND_IN_ANALYSIS: script, STAND_IN_API: script } });
+    const stack = await start({
+      env: { STAND_IN_JANITOR: script, STAND_IN_INTAKE: script, STAND_IN_ANALYSIS: script, STAND_IN_API: script },
+    });
     expect(Object.keys(stack.pids()).toSorted()).toEqual([
       'analysis',
       'api',
       'engine',
+      'intake',
       'janitor',
       'redis',
       'redis-launcher',
@@ -98,7 +101,12 @@ describe('startStack', () => {
     });
     await stack.stop();
     expect(await stack.ended).toBe(0);
-    expect(readFileSync(journal, 'utf8').trim().split('\n').toSorted()).toEqual(['analysis', 'api', 'janitor']);
+    expect(readFileSync(journal, 'utf8').trim().split('\n').toSorted()).toEqual([
+      'analysis',
+      'api',
+      'intake',
+      'janitor',
+    ]);
     expect(readFileSync(journal, 'utf8').trim().split('\n').at(-1)).toBe('api');
     expect(log.story.slice(-3)).toEqual(['child-exit api', 'child-exit redis-launcher', 'stopped']);
     expect(left()).toEqual([]);
@@ -144,7 +152,7 @@ describe('startStack', () => {
     await log.waitFor('child-ready', 'analysis', 2);
     const after = stack.pids();
     for (const name of ['redis', 'redis-launcher', 'analysis', 'engine']) expect(after[name]).not.toBe(before[name]);
-    for (const name of ['janitor', 'api']) expect(after[name]).toBe(before[name]);
+    for (const name of ['janitor', 'intake', 'api']) expect(after[name]).toBe(before[name]);
     expect(findProcessIdentity(Number(before['engine']))).toBeUndefined();
     const { REDIS_URL } = (await (await fetch(stack.apiUrl)).json()) as Record<string, string>;
     expect(REDIS_URL).toBe(stack.redisUrl);
@@ -153,7 +161,7 @@ describe('startStack', () => {
   it('uses the Redis it is given and starts none', async () => {
     const stack = await start({ env: { REDIS_URL: 'redis://127.0.0.1:9/3' } });
     expect(stack.redisUrl).toBe('redis://127.0.0.1:9/3');
-    expect(Object.keys(stack.pids()).toSorted()).toEqual(['analysis', 'api', 'engine', 'janitor']);
+    expect(Object.keys(stack.pids()).toSorted()).toEqual(['analysis', 'api', 'engine', 'intake', 'janitor']);
   });
 
   it('keeps a bucket in the folder, under the same address and keys, and readable when it does not run', async () => {
@@ -170,7 +178,15 @@ describe('startStack', () => {
     expect(await read()).toBe('kept');
     await first.stop();
     // nothing of the store lies between the stack's own files
-    expect(readdirSync(folder.path).toSorted()).toEqual(['children.json', 'lock', 'logs', 'redis', 's3', 'stack.json']);
+    expect(readdirSync(folder.path).toSorted()).toEqual([
+      'aws-credentials',
+      'children.json',
+      'lock',
+      'logs',
+      'redis',
+      's3',
+      'stack.json',
+    ]);
     expect(await read()).toBe('kept');
     const second = await start({ env: own });
     expect(second.s3).toEqual(first.s3);
@@ -187,7 +203,7 @@ describe('startStack', () => {
 
   it('leaves nothing behind when its process is killed, and the next start has the same Redis', async () => {
     const { runner, pids, redisUrl } = await startRunner();
-    expect(pids).toHaveLength(6);
+    expect(pids).toHaveLength(7);
     const exited = once(runner, 'exit');
     runner.kill('SIGKILL');
     await exited;

@@ -14,7 +14,7 @@ export interface StandInScript {
  * Takes a worker's place in tests of the stack: keeps the contract with the supervisor (ready or failed, SIGTERM, end of
  * the channel), and answers its environment where the api would listen.
  */
-export async function runStandIn(name: 'janitor' | 'analysis' | 'api'): Promise<void> {
+export async function runStandIn(name: 'janitor' | 'intake' | 'analysis' | 'api'): Promise<void> {
   const script = JSON.parse(process.env[`STAND_IN_${name.toUpperCase()}`] ?? '{}') as StandInScript;
   process.on('disconnect', () => process.exit(0));
   process.on('SIGTERM', () => {

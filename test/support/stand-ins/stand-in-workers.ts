@@ -5,6 +5,7 @@ const entry = (name: string): string => fileURLToPath(new URL(name, import.meta.
 
 export const standInWorkers: WorkerEntries = {
   janitor: entry('./janitor'),
+  intake: entry('./intake'),
   analysis: entry('./analysis'),
   api: entry('./api'),
 };

@@ -20,6 +20,7 @@ const state = {
   bucket: 'quire',
   accessKeyId: 'quire',
   secretAccessKey: 'secret',
+  apiUrl: 'http://127.0.0.1:8080',
 };
 
 describe('stack.json', () => {
@@ -28,6 +29,11 @@ describe('stack.json', () => {
     saveStackState(folder.path, state);
     expect(findStackState(folder.path)).toMatchObject(state);
     expect(statSync(join(folder.path, 'stack.json')).mode & 0o777).toBe(0o600);
+    const credentials = join(folder.path, 'aws-credentials');
+    expect(readFileSync(credentials, 'utf8')).toBe(
+      '[default]\naws_access_key_id = quire\naws_secret_access_key = secret\nregion = us-east-1\n',
+    );
+    expect(statSync(credentials).mode & 0o777).toBe(0o600);
   });
 
   it('rejects an unknown version, missing fields and broken text by name', () => {

@@ -1,0 +1,3 @@
+import { runStandIn } from './run-stand-in.ts';
+
+await runStandIn('intake');
