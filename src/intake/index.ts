@@ -1,0 +1,11 @@
+export type { Receipt } from './drop-receipt.ts';
+export type { DropStatus } from './drop-status.ts';
+export { type EventsServer, type EventsServerOptions, openEventsServer } from './events-server.ts';
+export type { OutboxManifest } from './final-results.ts';
+export { manifestName, outputKeysOf, readySuffix, templateName } from './inbox-key.ts';
+export { Intake, type IntakeDeps, type IntakeOptions } from './intake.ts';
+export { readableTypes } from './readable-types.ts';
+export type { IntakeRules } from './rules.ts';
+export { openSqsQueue } from './sqs-queue.ts';
+export { type MessageQueue, type QueueMessage, runSqsSource, type SqsSourceOptions } from './sqs-source.ts';
+export { parseTemplate, type Template } from './template.ts';
