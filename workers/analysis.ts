@@ -3,8 +3,9 @@ import { systemClock } from '../src/base/clock.ts';
 import { AppError } from '../src/base/errors.ts';
 import { defaultTenant } from '../src/base/ids.ts';
 import { lifecycle } from '../src/base/lifecycle.contract.ts';
+import type { Logger } from '../src/base/log.ts';
 import { type JobLineTask, parseLineRequest, runUnitJob, type UnitLineAnswer } from '../src/batch/index.ts';
-import { loadConfig } from '../src/config/index.ts';
+import type { Config } from '../src/config/index.ts';
 import { EngineClient } from '../src/engine/index.ts';
 import { exitCodes } from '../src/local/exit-codes.contract.ts';
 import { LineRunner, presentLineError } from '../src/pipeline/index.ts';
@@ -12,7 +13,6 @@ import { openUnitConsumer, type UnitJob } from '../src/queue/index.ts';
 import { CancelWatch } from './compose/cancel-watch.ts';
 import { buildDocumentSource } from './compose/document-source.ts';
 import { forkEngine } from './compose/fork-engine.ts';
-import { openLogger } from './compose/logger.ts';
 import { openShared } from './compose/open-shared.ts';
 import { buildProgressReporter } from './compose/report-progress.ts';
 import { type RunningProcess, runProcess } from './compose/run-process.ts';
@@ -20,10 +20,7 @@ import { type RunningProcess, runProcess } from './compose/run-process.ts';
 /** Lines of a unit handed to the engine at once: enough that the warm prefix always has a next request. */
 const lineConcurrency = 4;
 
-const config = loadConfig();
-const log = openLogger('analysis', config.logLevel);
-
-async function start(): Promise<RunningProcess> {
+async function start(config: Config, log: Logger): Promise<RunningProcess> {
   let enginePids: Record<string, number> = {};
   const reportPid = (pid: number | null): void => {
     enginePids = pid === null ? {} : { engine: pid };
@@ -111,4 +108,4 @@ async function start(): Promise<RunningProcess> {
   };
 }
 
-await runProcess(log, start);
+await runProcess('analysis', start);

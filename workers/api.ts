@@ -2,16 +2,13 @@ import { Registry } from 'prom-client';
 import { buildServer } from '../src/api/index.ts';
 import { systemClock } from '../src/base/clock.ts';
 import { AppError } from '../src/base/errors.ts';
-import { loadConfig } from '../src/config/index.ts';
+import type { Logger } from '../src/base/log.ts';
+import type { Config } from '../src/config/index.ts';
 import { describeModel } from '../src/engine/index.ts';
-import { openLogger } from './compose/logger.ts';
 import { openShared } from './compose/open-shared.ts';
 import { type RunningProcess, runProcess } from './compose/run-process.ts';
 
-const config = loadConfig();
-const log = openLogger('api', config.logLevel);
-
-async function start(): Promise<RunningProcess> {
+async function start(config: Config, log: Logger): Promise<RunningProcess> {
   const card = await describeModel(config.modelDir);
   const shared = await openShared(config, log);
   const { host, port, keys } = config.api;
@@ -37,4 +34,4 @@ async function start(): Promise<RunningProcess> {
   };
 }
 
-await runProcess(log, start);
+await runProcess('api', start);

@@ -1,16 +1,13 @@
 import { systemClock } from '../src/base/clock.ts';
 import { lifecycle } from '../src/base/lifecycle.contract.ts';
-import { loadConfig } from '../src/config/index.ts';
+import type { Logger } from '../src/base/log.ts';
+import type { Config } from '../src/config/index.ts';
 import { describeModel } from '../src/engine/index.ts';
 import { Intake, openEventsServer, openSqsQueue, runSqsSource } from '../src/intake/index.ts';
-import { openLogger } from './compose/logger.ts';
 import { openShared } from './compose/open-shared.ts';
 import { type RunningProcess, runProcess } from './compose/run-process.ts';
 
-const config = loadConfig();
-const log = openLogger('intake', config.logLevel);
-
-async function start(): Promise<RunningProcess> {
+async function start(config: Config, log: Logger): Promise<RunningProcess> {
   const { listMs, settleMs, eventsPort, eventsToken, sqsUrl } = config.intake;
   const card = await describeModel(config.modelDir);
   const shared = await openShared(config, log);
@@ -36,4 +33,4 @@ async function start(): Promise<RunningProcess> {
   };
 }
 
-await runProcess(log, start);
+await runProcess('intake', start);

@@ -1,16 +1,13 @@
 import { systemClock } from '../src/base/clock.ts';
 import { lifecycle } from '../src/base/lifecycle.contract.ts';
+import type { Logger } from '../src/base/log.ts';
 import { Janitor } from '../src/batch/index.ts';
-import { loadConfig } from '../src/config/index.ts';
+import type { Config } from '../src/config/index.ts';
 import { openControlConsumer } from '../src/queue/index.ts';
-import { openLogger } from './compose/logger.ts';
 import { openShared } from './compose/open-shared.ts';
 import { type RunningProcess, runProcess } from './compose/run-process.ts';
 
-const config = loadConfig();
-const log = openLogger('janitor', config.logLevel);
-
-async function start(): Promise<RunningProcess> {
+async function start(config: Config, log: Logger): Promise<RunningProcess> {
   const shared = await openShared(config, log);
   const janitor = new Janitor({ ...shared, clock: systemClock, log, limits: config.limits });
   const sweeping = new AbortController();
@@ -27,4 +24,4 @@ async function start(): Promise<RunningProcess> {
   };
 }
 
-await runProcess(log, start);
+await runProcess('janitor', start);

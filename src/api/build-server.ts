@@ -101,8 +101,26 @@ function acceptEmptyJson(app: FastifyInstance): void {
   // plain text is no body of any route
   app.removeAllContentTypeParsers();
   const parse = app.getDefaultJsonParser('error', 'error');
-  app.addContentTypeParser<string>('application/json', { parseAs: 'string' }, (request, body, done) => {
-    if (body.trim() === '') done(null, undefined);
-    else void parse(request, body, done);
+  app.addContentTypeParser<Buffer>('application/json', { parseAs: 'buffer' }, (request, body, done) => {
+    try {
+      const text = decodeBody(request, body);
+      if (text.trim() === '') done(null, undefined);
+      else void parse(request, text, done);
+    } catch (error) {
+      done(error as AppError);
+    }
   });
+}
+
+/** Bytes that are no text would be mended silently, and the caller's words changed. */
+function decodeBody(request: FastifyRequest, body: Buffer): string {
+  const encoding = request.headers['content-encoding'] ?? 'identity';
+  if (encoding !== 'identity') {
+    throw new AppError('input.media-type', `content-encoding is ${JSON.stringify(encoding)}; allowed: identity`);
+  }
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(body);
+  } catch (cause) {
+    throw new AppError('input.encoding', 'request body is not valid UTF-8', { cause });
+  }
 }

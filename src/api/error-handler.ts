@@ -22,13 +22,25 @@ const frameworkCodes: Readonly<Record<string, ErrorCode>> = {
 };
 
 /** Whatever a handler, a parser or the framework threw → our error. */
-export function toHttpError(error: unknown): AppError {
+export function toHttpError(error: unknown, request?: FastifyRequest): AppError {
   if (isAppError(error)) return error;
   const { code, statusCode, message } = error as Partial<FastifyError>;
   const known = typeof code === 'string' ? frameworkCodes[code] : undefined;
-  if (known !== undefined) return new AppError(known, lowerFirst(message ?? known), { cause: error });
+  if (known !== undefined) {
+    return new AppError(known, `${lowerFirst(message ?? known)}${boundsOf(known, request)}`, { cause: error });
+  }
   if (statusCode === 400) return new AppError('input.invalid-request', lowerFirst(message ?? ''), { cause: error });
   return new AppError('bug.invariant', message ?? String(error), { cause: error });
+}
+
+/** What the framework leaves out: the value met and the values allowed. */
+function boundsOf(code: ErrorCode, request: FastifyRequest | undefined): string {
+  if (code === 'input.media-type') {
+    const met = JSON.stringify(request?.headers['content-type'] ?? '');
+    return `: content-type is ${met}; allowed: application/json, multipart/form-data for files`;
+  }
+  const limit = request?.routeOptions.bodyLimit;
+  return code === 'input.too-large' && limit !== undefined ? `: more than the ${limit} bytes allowed here` : '';
 }
 
 const lowerFirst = (text: string): string => text.charAt(0).toLowerCase() + text.slice(1);
@@ -38,7 +50,7 @@ export type ErrorHandler = (error: unknown, request: FastifyRequest, reply: Fast
 /** Answers every error in OpenAI's form; what is not the caller's fault goes to the log. */
 export function buildErrorHandler(log: Logger): ErrorHandler {
   return (thrown, request, reply) => {
-    const error = toHttpError(thrown);
+    const error = toHttpError(thrown, request);
     const { status, headers, body } = presentError(error);
     const fields = { requestId: request.id, code: error.code, method: request.method, path: request.routeOptions?.url };
     if (status >= 500) log.error({ ...fields, err: error }, 'request failed');

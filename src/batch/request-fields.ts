@@ -82,12 +82,17 @@ export function readOneOf<const Allowed extends readonly string[]>(
   throw invalid(field, `${field} is ${show(value)}; it must be one of ${allowed.join(', ')}`);
 }
 
-/** @throws `input.unknown-field` naming the first field that is not in `known` */
+/** More than these are not named: a body of nothing but unknown fields needs no list. */
+const namedFields = 8;
+
+/** @throws `input.unknown-field` naming the fields that are not in `known` */
 export function refuseUnknown(body: Body, known: ReadonlySet<string>, path = ''): void {
-  const unknown = Object.keys(body).find((field) => !known.has(field));
-  if (unknown === undefined) return;
-  const param = `${path}${unknown.slice(0, 80)}`;
-  throw new AppError('input.unknown-field', `unknown field ${param}`, { param });
+  const unknown = Object.keys(body).filter((field) => !known.has(field));
+  if (unknown.length === 0) return;
+  const names = unknown.slice(0, namedFields).map((field) => `${path}${field.slice(0, 80)}`);
+  const more = unknown.length > namedFields ? ` and ${unknown.length - namedFields} more` : '';
+  const noun = unknown.length === 1 ? 'field' : 'fields';
+  throw new AppError('input.unknown-field', `unknown ${noun} ${names.join(', ')}${more}`, { param: names[0] ?? path });
 }
 
 /** Fields of the API that are not served: for each, the values that mean the same as leaving it out. */

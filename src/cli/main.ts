@@ -1,26 +1,12 @@
-import { Command } from 'commander';
-import { demoCommand } from './commands/demo.ts';
-import { modelCommand } from './commands/model.ts';
-import { objectCommand } from './commands/object.ts';
-import { upCommand } from './commands/up.ts';
-import { reportFailure } from './output.ts';
+import { openProcessIo } from './io.ts';
+import { runCli } from './program.ts';
 
-const program = new Command('quire')
-  .description('Batch processor for long documents: submit documents and questions, poll, read answers tied to pages.')
-  .addCommand(upCommand())
-  .addCommand(demoCommand())
-  .addCommand(modelCommand())
-  .addCommand(objectCommand())
-  .addHelpText(
-    'after',
-    `
-Examples:
-  $ quire up                                  everything on this machine, API on http://127.0.0.1:8080
-  $ quire demo                                sample documents, thirteen questions, results in the bucket
-  $ quire model verify test/fixtures/k2-tiny-int4
-  $ quire object get v1/default/batches/batch_…/output.jsonl
+const leave = (code: number): void => {
+  // written last, so everything before it is out
+  process.stdout.write('', () => process.exit(code));
+};
 
-Exit codes: 0 done, 1 some work failed, 2 wrong input or settings, 70 a fault of quire, 75 try again later.`,
-  );
+// whoever reads our output (head, less) may stop before the end
+process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 70));
 
-program.parseAsync().catch((error: unknown) => reportFailure(error, process.argv.includes('--json')));
+leave(await runCli(process.argv.slice(2), openProcessIo()));

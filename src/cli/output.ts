@@ -1,26 +1,28 @@
 import { AppError, toAppError } from '../base/errors.ts';
 import { exitCodes } from '../local/exit-codes.contract.ts';
+import { type CliIo, printJson, printLine, type TextStream } from './io.ts';
+import { columnsOf, cutToColumns, toPlainLine, toPlainText } from './plain-text.ts';
 
-/** One clear sentence on stderr, with `json` one object on stdout too, and the exit code of the error's family. */
-export function reportFailure(error: unknown, json: boolean): never {
+/**
+ * One clear sentence on stderr, with `json` one object on stdout too.
+ * @returns the exit code of the error's family
+ */
+export function reportFailure(io: Pick<CliIo, 'stdout' | 'stderr'>, error: unknown, json: boolean): number {
   const known = toAppError(error);
-  if (json) console.log(JSON.stringify({ ok: false, error: { code: known.code, message: known.message } }));
-  console.error(`quire: ${known.message}`);
+  if (json) printJson(io.stdout, { ok: false, error: { code: known.code, message: known.message } });
+  printLine(io.stderr, `quire: ${toPlainText(known.message)}`);
   // a fault of ours is shown whole: whoever meets it can report it
-  if (known.family === 'bug' && !json) console.error(known.cause instanceof Error ? known.cause.stack : known.stack);
-  process.exit(exitCodes[known.family]);
+  const stack = known.cause instanceof Error ? known.cause.stack : known.stack;
+  if (known.family === 'bug' && !json && stack !== undefined) printLine(io.stderr, stack);
+  return exitCodes[known.family];
 }
 
 /** Columns padded to their widest cell; long cells are cut with an ellipsis. */
 export function renderTable(header: readonly string[], rows: readonly (readonly string[])[], maxCell = 44): string {
-  const cut = (cell: string): string => (cell.length > maxCell ? `${cell.slice(0, maxCell - 1)}…` : cell);
-  const all = [header, ...rows].map((row) => row.map((cell) => cut(cell.replace(/\s+/g, ' '))));
-  const widths = header.map((_, column) => Math.max(...all.map((row) => row[column]?.length ?? 0)));
-  const line = (row: readonly string[]): string =>
-    row
-      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
-      .join('  ')
-      .trimEnd();
+  const all = [header, ...rows].map((row) => row.map((cell) => cutToColumns(toPlainLine(cell), maxCell)));
+  const widths = header.map((_, column) => Math.max(...all.map((row) => columnsOf(row[column] ?? ''))));
+  const pad = (cell: string, column: number): string => cell + ' '.repeat((widths[column] ?? 0) - columnsOf(cell));
+  const line = (row: readonly string[]): string => row.map(pad).join('  ').trimEnd();
   const rule = widths.map((width) => '─'.repeat(width)).join('  ');
   return [line(all[0] ?? []), rule, ...all.slice(1).map(line)].join('\n');
 }
@@ -33,15 +35,15 @@ export class StatusLine {
   #last = '';
   #headline = '';
   #printedMs = Number.NEGATIVE_INFINITY;
-  readonly #stream: NodeJS.WriteStream;
+  readonly #stream: TextStream;
 
-  constructor(stream: NodeJS.WriteStream = process.stderr) {
+  constructor(stream: TextStream = process.stderr) {
     this.#stream = stream;
   }
 
   /** @param detail what may change often, such as tokens read */
   show(headline: string, detail = ''): void {
-    const text = `${headline}${detail}`;
+    const text = toPlainLine(`${headline}${detail}`);
     if (text === this.#last) return;
     if (this.#stream.isTTY) this.#stream.write(`\r\x1b[K${text}`);
     else if (!this.#isDue(headline)) return;

@@ -53,6 +53,8 @@ type State =
 
 const firstBackoffMs = 100;
 const maxBackoffMs = 5_000;
+/** Engine processes in a row that ended before they were ready; after so many, none ever will be. */
+const maxFailedStarts = 5;
 
 /**
  * Owns the engine process: starts it, restarts it with back-off, gives each request its result.
@@ -65,6 +67,8 @@ export class EngineClient {
   #state: State;
   #backoffMs = firstBackoffMs;
   #sentTotal = 0;
+  #failedStarts = 0;
+  #lastFailure: AppError | null = null;
   #waiters: { resolve: (card: ModelCard) => void; reject: (error: unknown) => void }[] = [];
 
   constructor(deps: EngineClientDeps) {
@@ -165,6 +169,8 @@ export class EngineClient {
     if (this.#state.type === 'closed') return;
     this.#state = { type: 'ready', channel, card, loadMs };
     this.#backoffMs = firstBackoffMs;
+    this.#failedStarts = 0;
+    this.#lastFailure = null;
     this.#deps.log.info({ model: card.id, loadMs }, 'engine ready');
     const waiters = this.#waiters;
     this.#waiters = [];
@@ -172,8 +178,13 @@ export class EngineClient {
   }
 
   #fail(error: AppError): void {
-    const final = isFamily(error, 'input') || isFamily(error, 'corrupt') || isFamily(error, 'capacity');
-    if (!final || this.#state.type === 'closed') return;
+    if (this.#state.type === 'closed') return;
+    this.#deps.log.error({ err: error, code: error.code }, 'engine cannot start');
+    this.#lastFailure = error;
+    if (isFamily(error, 'input') || isFamily(error, 'corrupt') || isFamily(error, 'capacity')) this.#giveUp(error);
+  }
+
+  #giveUp(error: AppError): void {
     this.#state = { type: 'failed', error };
     this.#rejectAll(error);
     this.#deps.onFailed?.(error);
@@ -189,6 +200,11 @@ export class EngineClient {
     this.#deps.log.warn({ how, backoffMs, interrupted: this.#pending.size }, 'engine process ended');
     for (const { reject, isRunning } of this.#pending.values()) reject(interrupted(how, isRunning));
     this.#pending.clear();
+    if (state.type === 'starting' && ++this.#failedStarts >= maxFailedStarts) {
+      const what = `engine process ended ${maxFailedStarts} times before it was ready, last by ${how}`;
+      this.#giveUp(this.#lastFailure ?? new AppError('bug.engine-crash', what));
+      return;
+    }
     void this.#deps.clock.sleep(backoffMs).then(() => {
       if (this.#state.type === 'backing-off') this.#state = { type: 'starting', channel: this.#start() };
     });

@@ -40,6 +40,8 @@ export async function generate(
   report: (progress: GenerateProgress) => void,
 ): Promise<Omit<GenerateResult, 'queueMs'>> {
   const startMs = deps.nowMs();
+  // said before anything is done, so that a request that ends the process by its text or schema alone is known for it
+  report({ phase: 'prefill', promptTokens: 0, prefilledTokens: 0, completionTokens: 0 });
   const prompt = encodeRequest(deps, request);
   const grammar = request.format.type === 'text' ? null : await deps.grammars.compile(request.format);
   try {

@@ -11,8 +11,18 @@
  * alive while it keeps touching its file.
  */
 import { randomBytes } from 'node:crypto';
-import { linkSync, mkdirSync, readdirSync, renameSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import {
+  existsSync,
+  linkSync,
+  mkdirSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
 import { AppError } from '../base/errors.ts';
 import { invariant } from '../base/invariant.ts';
 import { loadJson } from './private-file.ts';
@@ -37,6 +47,17 @@ export interface DataFolderLock {
   release(): void;
 }
 
+/** One level at a time: Node's own recursion never ends where a folder exists that takes no folders, as in /proc. */
+function makeFolders(dir: string): void {
+  if (existsSync(dir)) return;
+  makeFolders(dirname(dir));
+  try {
+    mkdirSync(dir, { mode: 0o700 });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+  }
+}
+
 /**
  * Creates the folder if need be and takes it for this process until `release()` or the process's end.
  * @throws `input.data-folder-locked` naming the pid that has it; `input.config` when the folder cannot be used
@@ -45,8 +66,7 @@ export function lockDataFolder(dir: string): DataFolderLock {
   const absolute = resolve(dir);
   const lockDir = join(absolute, 'lock');
   try {
-    mkdirSync(absolute, { recursive: true, mode: 0o700 });
-    mkdirSync(lockDir, { recursive: true, mode: 0o700 });
+    makeFolders(lockDir);
   } catch (error) {
     throw new AppError('input.config', `cannot use data folder ${absolute}: ${(error as Error).message}`, {
       cause: error,

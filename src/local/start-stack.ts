@@ -115,13 +115,14 @@ type PlanOptions = StackOptions & Required<Pick<StackOptions, 'env' | 'log'>>;
 
 async function planStack(options: PlanOptions): Promise<StackPlan> {
   const { dataDir, log } = options;
+  // what the workers would refuse is refused before anything is started
+  const { redisUrl, s3 } = loadConfig({ ...options.env, [names.apiHost]: options.apiHost });
   await endLeftoverChildren(dataDir, log);
   await stopLeftoverRedis(dataDir, log);
   const api = { host: options.apiHost, port: await chooseApiPort(options) };
   const state = findStackState(dataDir);
   const redisPort = await findFreePort(loopback, { preferred: state?.redisPort ?? null, avoid: [api.port] });
   const s3Port = await findFreePort(loopback, { preferred: state?.s3Port ?? null, avoid: [api.port, redisPort] });
-  const { redisUrl, s3 } = loadConfig(options.env);
   const isGiven = (name: string): boolean => (options.env[name] ?? '') !== '';
   const own = {
     region: s3.region,

@@ -64,7 +64,8 @@ export async function reach<Result>(redis: Redis, run: () => Promise<Result>): P
     await untilFirstAttempt(redis);
     return await run();
   } catch (cause) {
-    throw new AppError('transient.queue-unreachable', 'redis is unreachable', {
+    const { host, port } = redis.options;
+    throw new AppError('transient.queue-unreachable', `redis is unreachable at ${host}:${port}`, {
       cause,
       retryAfterMs: maxReconnectWaitMs,
     });

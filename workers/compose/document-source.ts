@@ -12,7 +12,8 @@ export function buildDocumentSource(store: ObjectStore, batches: BatchStore, ten
   return async (ref, signal) => {
     const { name, key } = 'fileId' in ref ? await locateFile(batches, tenant, ref.fileId) : locateKey(ref.key);
     const head = await store.head(key);
-    if (head === undefined) throw notFound(`no document ${JSON.stringify(name)}`);
+    const reference = 'fileId' in ref ? ref.fileId : ref.key;
+    if (head === undefined) throw notFound(`no document ${JSON.stringify(reference)}`);
     if (head.bytes > maxDocumentBytes) {
       throw new AppError(
         'input.too-large',
@@ -21,7 +22,7 @@ export function buildDocumentSource(store: ObjectStore, batches: BatchStore, ten
       );
     }
     const object = await store.get(key, { signal });
-    if (object === undefined) throw notFound(`document ${JSON.stringify(name)} was deleted`);
+    if (object === undefined) throw notFound(`document ${JSON.stringify(reference)} was deleted`);
     return { name, bytes: object.body };
   };
 }

@@ -1,7 +1,9 @@
 import { serializeError, toAppError } from '../../src/base/errors.ts';
 import { lifecycle } from '../../src/base/lifecycle.contract.ts';
 import type { Logger } from '../../src/base/log.ts';
+import { type Config, loadConfig } from '../../src/config/index.ts';
 import { exitCodes } from '../../src/local/exit-codes.contract.ts';
+import { openLogger } from './logger.ts';
 
 /** What a process keeps running; `stop` is called once, and ends in less than the grace time. */
 export interface RunningProcess {
@@ -14,7 +16,11 @@ export interface RunningProcess {
  * Runs one process of quire: starts it, tells the parent, stops on SIGTERM, SIGINT or the parent's end.
  * Messages to the parent: `{type:'ready', …}` or `{type:'failed', error}`.
  */
-export async function runProcess(log: Logger, start: () => Promise<RunningProcess>): Promise<void> {
+export async function runProcess(
+  name: string,
+  start: (config: Config, log: Logger) => Promise<RunningProcess>,
+): Promise<void> {
+  let log = openLogger(name, 'info');
   let running: RunningProcess | null = null;
   let stopping = false;
   const stop = (why: string): void => {
@@ -36,7 +42,9 @@ export async function runProcess(log: Logger, start: () => Promise<RunningProces
   // a parent that ended while this process loaded fired its event before anybody listened
   if (process.send !== undefined && !process.connected) return stop('parent ended');
   try {
-    running = await start();
+    const config = loadConfig();
+    log = openLogger(name, config.logLevel);
+    running = await start(config, log);
     process.send?.({ type: 'ready', ...running.ready });
     log.info({ ...running.ready }, 'process ready');
   } catch (error) {

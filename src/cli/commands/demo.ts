@@ -21,6 +21,7 @@ export function demoCommand(): Command {
     .option('--data-dir <dir>', 'everything that is kept (else demo/ under QUIRE_DATA_DIR or .quire)')
     .option('--model <dir>', 'model folder (QUIRE_MODEL_DIR, else the bundled one)')
     .option('--json', 'one JSON object as the last line on stdout')
+    .addHelpText('after', '\nExamples:\n  $ quire demo\n  $ quire demo --json | tail -1\n\nExit code 1: a line failed.')
     .action((options: DemoOptions) => runDemo(options));
 }
 

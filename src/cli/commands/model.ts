@@ -1,10 +1,11 @@
 import { Command } from 'commander';
 import { describeModel } from '../../engine/index.ts';
+import { withExamples } from '../options.ts';
 import { renderTable } from '../output.ts';
 
 export function modelCommand(): Command {
   const model = new Command('model').description('look at a model folder (Hugging Face layout)');
-  model
+  const verify = model
     .command('verify')
     .argument('<dir>', 'folder with config.json, safetensors and expected*.json')
     .option('--threads <n>', 'threads of one run', '1')
@@ -17,7 +18,7 @@ export function modelCommand(): Command {
       console.log(options.json ? JSON.stringify(result) : result.line);
       process.exit(result.ok ? 0 : 1);
     });
-  model
+  const info = model
     .command('info')
     .argument('<dir>', 'model folder')
     .option('--json', 'one JSON object on stdout')
@@ -34,5 +35,13 @@ export function modelCommand(): Command {
           ),
         );
     });
-  return model;
+  withExamples(verify, [
+    '$ quire model verify test/fixtures/k2-tiny-int4',
+    '$ quire model verify ./checkpoint --threads 3 --json',
+  ]);
+  withExamples(info, ['$ quire model info model/quire-nano', '$ quire model info ./checkpoint --json']);
+  return withExamples(model, [
+    '$ quire model info model/quire-nano',
+    '$ quire model verify test/fixtures/k2-tiny-int4',
+  ]);
 }

@@ -22,9 +22,12 @@ export function upCommand(): Command {
     .addHelpText(
       'after',
       `
-Example:
-  $ quire up --data-dir ./.quire &
-  $ curl -s http://127.0.0.1:8080/readyz`,
+Examples:
+  $ quire up
+  $ quire up --data-dir ./.quire --port 9000 &
+  $ curl -s http://127.0.0.1:9000/readyz
+
+Exit code 0 after Ctrl-C, 130 when a second one was needed.`,
     )
     .action((options: UpOptions) => runUp(options));
 }
@@ -32,6 +35,8 @@ Example:
 async function runUp(options: UpOptions): Promise<void> {
   const config = loadConfig();
   const dataDir = options.dataDir ?? config.dataDir;
+  // whoever reads the events may stop reading; the work goes on
+  process.stdout.on('error', () => {});
   const emit = (event: object): void => {
     if (options.json) console.log(JSON.stringify(event));
   };
@@ -53,7 +58,7 @@ async function runUp(options: UpOptions): Promise<void> {
     console.log(`quire is up
   API        ${stack.apiUrl}/v1        (OpenAI-compatible; any bearer token on loopback)
   bucket     s3://${stack.s3.bucket} at ${stack.s3.endpoint}
-  data       ${dataDir}
+  data       ${dataDir}   (keys of the bucket in aws-credentials, logs in logs/)
 Ctrl-C stops everything.`);
   }
   const code = await stack.ended;

@@ -39,7 +39,12 @@ function compileSchema(schema: SchemaObject): ValidateFunction {
     compiledSchemas.set(schema, validate);
     return validate;
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
+    const isEndless = error instanceof RangeError;
+    const reason = isEndless
+      ? 'it refers to itself without end'
+      : error instanceof Error
+        ? error.message
+        : String(error);
     throw new AppError('input.schema', `schema is not valid: ${reason}`, { param: 'schema', cause: error });
   }
 }

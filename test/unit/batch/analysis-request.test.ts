@@ -63,6 +63,6 @@ describe('parseLineRequest', () => {
     const chat = { model: 'quire-nano', messages: [{ role: 'user', content: 'a' }] };
     expect(parseLineRequest('/v1/analyses', body, models)).toMatchObject({ type: 'analysis' });
     expect(parseLineRequest('/v1/chat/completions', chat, models)).toMatchObject({ type: 'chat' });
-    expect(() => parseLineRequest('/v1/chat/completions', body, models)).toThrow(/unknown field documents/);
+    expect(() => parseLineRequest('/v1/chat/completions', body, models)).toThrow(/unknown fields documents, question/);
   });
 });

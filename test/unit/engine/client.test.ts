@@ -154,6 +154,20 @@ describe('EngineClient', () => {
     expect(engines.channels).toHaveLength(1);
   });
 
+  it('gives up with the last reason after five processes that ended before they were ready', async () => {
+    const engines = new FakeEngines();
+    const refused = expect(engines.client.ready()).rejects.toMatchObject({ message: 'the runtime cannot be loaded' });
+    const error = serializeError(new AppError('bug.invariant', 'the runtime cannot be loaded'));
+    for (let start = 0; start < 5; start++) {
+      engines.last.say({ type: 'engine-failed', error });
+      engines.last.die('exit code 1');
+      engines.sleeps[start]?.wake();
+      await tick();
+    }
+    await refused;
+    expect(engines.channels).toHaveLength(5);
+  });
+
   it('cancels in the engine when the signal aborts, and rejects with its reason', async () => {
     const engines = new FakeEngines();
     engines.last.say({ type: 'engine-ready', card, loadMs: 5 });
