@@ -3,6 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { findRedisServer } from '../../src/local/index.ts';
 
 /** A Redis of a test's own: free port, temporary folder, append-only file, password. */
 export interface PrivateRedis {
@@ -21,21 +22,23 @@ export interface PrivateRedis {
 
 const password = 'test-secret';
 
-/** Needs `redis-server` in the PATH. */
+/** Needs a Redis or Valkey server, as the product finds it. */
 export async function openPrivateRedis(): Promise<PrivateRedis> {
+  const server = findRedisServer();
+  if (server === undefined) throw new Error('no redis server found; `node src/local/setup.mjs` installs one');
   const folder = await mkdtemp(join(tmpdir(), 'quire-test-redis-'));
   const port = await findFreePort();
   let child: ChildProcess | null = null;
 
   const start = async (): Promise<void> => {
     child = spawn(
-      'redis-server',
+      server.command,
       [
         ...['--port', String(port), '--bind', '127.0.0.1', '--dir', folder, '--save', ''],
         ...['--appendonly', 'yes', '--appendfsync', 'always', '--maxmemory-policy', 'noeviction'],
         ...['--requirepass', password],
       ],
-      { stdio: 'ignore' },
+      { stdio: 'ignore', ...(server.argv0 === null ? {} : { argv0: server.argv0 }) },
     );
     const failed = new Promise<never>((_resolve, reject) => {
       child?.once('error', reject);
