@@ -2,6 +2,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Readable } from 'node:stream';
 import {
   AbortMultipartUploadCommand,
   type CompletedPart,
@@ -15,6 +16,7 @@ import {
   S3Client,
   UploadPartCommand,
 } from '@aws-sdk/client-s3';
+import { Upload } from '@aws-sdk/lib-storage';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import type { ObjectCreatedEvent } from '../../src/local/s3/index.ts';
 import { type EmbeddedStore, openEmbeddedStore, testBucket, testCredentials } from '../support/embedded-store.ts';
@@ -93,6 +95,16 @@ async function readRange(client: S3Client, start: number, end: number): Promise<
 }
 
 describe('the transfer of a large file', () => {
+  it('takes a stream of unknown length from the SDK transfer manager, and is read back the same', async () => {
+    const client = await openClient();
+    const stream = Readable.from([body.subarray(0, 3 * mebibyte), body.subarray(3 * mebibyte)]);
+    const params = { Bucket, Key: 'transfer/managed.bin', Body: stream };
+    await new Upload({ client, params, queueSize: 4, partSize: partBytes }).done();
+    const { Body, ContentLength } = await client.send(new GetObjectCommand({ Bucket, Key: params.Key }));
+    expect(ContentLength).toBe(body.length);
+    expect(sha256((await Body?.transformToByteArray()) ?? new Uint8Array())).toBe(sha256(body));
+  });
+
   it('brings 20 MiB there and back, whole, with keys out of a credentials file', async () => {
     const client = await openClient();
     const etag = await upload(client, body);
