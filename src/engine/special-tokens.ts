@@ -1,5 +1,5 @@
-import { isAppError } from '../base/errors.ts';
 import type { Tokenizer } from './ports.ts';
+import { findSpecial } from './tokenizer/find-special.ts';
 
 /** Ids with a meaning for the decode loop; null where the tokenizer has no such token. */
 export interface SpecialTokens {
@@ -21,15 +21,6 @@ const toolTokenNames = [
   '<|tool_call_end|>',
   '<|tool_calls_section_end|>',
 ];
-
-function findSpecial(tokenizer: Tokenizer, name: string): number | null {
-  try {
-    return tokenizer.specialId(name);
-  } catch (error) {
-    if (isAppError(error) && error.code === 'input.model-folder') return null;
-    throw error;
-  }
-}
 
 /** @param vocabularySize rows of the head, which may exceed the tokenizer's entries. */
 export function readSpecialTokens(

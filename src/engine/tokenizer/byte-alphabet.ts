@@ -16,12 +16,6 @@ function buildAlphabet(): readonly string[] {
   return Object.freeze(characters);
 }
 
-export function encodeByteCharacters(bytes: Uint8Array): string {
-  let text = '';
-  for (const byte of bytes) text += byteCharacters[byte];
-  return text;
-}
-
 /** Undefined when a character stands for no byte. */
 export function decodeByteCharacters(text: string): Uint8Array | undefined {
   const bytes = new Uint8Array(text.length);

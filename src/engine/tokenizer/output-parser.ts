@@ -1,6 +1,6 @@
-import { isAppError } from '../../base/errors.ts';
 import type { GeneratedToolCall } from '../messages.ts';
 import type { Tokenizer } from '../ports.ts';
+import { findSpecial } from './find-special.ts';
 
 export interface OutputDelta {
   readonly channel: 'reasoning' | 'content';
@@ -116,12 +116,5 @@ function nameOf(id: string): string {
 }
 
 function findIds(tokenizer: Tokenizer, names: readonly string[]): readonly number[] {
-  return names.flatMap((name) => {
-    try {
-      return [tokenizer.specialId(name)];
-    } catch (error) {
-      if (isAppError(error) && error.code === 'input.model-folder') return [];
-      throw error;
-    }
-  });
+  return names.map((name) => findSpecial(tokenizer, name)).filter((id) => id !== null);
 }
