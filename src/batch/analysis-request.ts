@@ -53,7 +53,7 @@ const knownFields = new Set([
 ]);
 
 const unserved = {
-  stream: { neutral: [false], hint: 'streaming is not available yet; leave it out or set it to false' },
+  stream: { neutral: [false], hint: 'an analysis is answered as a whole; leave it out or set it to false' },
 };
 
 /**

@@ -4,6 +4,7 @@ export { canMove, isTerminal, legalMoves, moveBatch, patchBatch } from './batch-
 export { type BatchPage, BatchStore, type OpenBatch } from './batch-store.ts';
 export { type BatchProgress, BatchWatch } from './batch-watch.ts';
 export type { ChatRequest } from './chat-request.ts';
+export type { EmbeddingsRequest } from './embeddings-request.ts';
 export type { FileDescription, FileListOptions, FilePage, StoredBytes } from './file-store.ts';
 export { type Finalized, finalizeBatch } from './finalizer.ts';
 export { Janitor, type JanitorDeps } from './janitor.ts';
@@ -25,7 +26,7 @@ export type {
   PlannedUnit,
   SealReason,
 } from './records.schema.ts';
-export { type LineRequest, parseLineRequest } from './request-validation.ts';
+export { type LineRequest, type LineRules, parseLineRequest } from './request-validation.ts';
 export { type JobLineTask, runUnitJob, type UnitJobDeps, type UnitName } from './unit-job.ts';
 export { openUnitLog, type UnitLog, type UnitLogState } from './unit-log.ts';
 export { runUnit, type UnitLineAnswer, type UnitLineTask, type UnitRunnerDeps } from './unit-runner.ts';

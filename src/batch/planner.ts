@@ -34,9 +34,21 @@ export function outlineLine(line: Line, bodyBytes: number): LineOutline {
   return {
     index: line.index,
     seed: Number.isSafeInteger(seed) ? (seed as number) : null,
-    prefix: line.url === '/v1/analyses' ? analysisPrefix(line) : chatPrefix(line),
+    prefix: prefixOf(line),
     bodyBytes,
   };
+}
+
+function prefixOf(line: Line): string | null {
+  switch (line.url) {
+    case '/v1/analyses':
+      return analysisPrefix(line);
+    case '/v1/chat/completions':
+      return chatPrefix(line);
+    // each input is read alone, from its first token
+    case '/v1/embeddings':
+      return null;
+  }
 }
 
 /** Bodies are not validated yet: whatever does not look like a prefix shares nothing. */

@@ -93,7 +93,7 @@ export interface Line {
   readonly body: Readonly<Record<string, unknown>>;
 }
 
-export const lineUrls = ['/v1/chat/completions', '/v1/analyses'] as const;
+export const lineUrls = ['/v1/chat/completions', '/v1/analyses', '/v1/embeddings'] as const;
 export type LineUrl = (typeof lineUrls)[number];
 
 /** Lines planned to run together because they share a prefix, or because they are short. */

@@ -35,18 +35,27 @@ export interface NumberRange {
   readonly max: number;
   /** `min` itself is not allowed. */
   readonly aboveMin?: boolean;
+  /** `max` itself is not allowed. */
+  readonly belowMax?: boolean;
 }
 
 /** null when absent. @throws `input.invalid-request` */
 export function readNumber(body: Body, field: string, range: NumberRange): number | null {
   const value = body[field];
   if (isAbsent(value)) return null;
-  const { min, max, aboveMin = false } = range;
-  if (typeof value === 'number' && value <= max && (aboveMin ? value > min : value >= min)) return value;
-  throw invalid(
-    field,
-    `${field} is ${show(value)}; it must be a number ${aboveMin ? 'above' : 'from'} ${min} up to ${max}`,
-  );
+  const { min, max, aboveMin = false, belowMax = false } = range;
+  const isInside = typeof value === 'number' && value >= min && value <= max;
+  if (isInside && !(aboveMin && value === min) && !(belowMax && value === max)) return value;
+  const allowed = `${aboveMin ? 'above' : 'from'} ${min} ${belowMax ? 'to below' : 'up to'} ${max}`;
+  throw invalid(field, `${field} is ${show(value)}; it must be a number ${allowed}`);
+}
+
+/** null when absent. @throws `input.invalid-request` */
+export function readBoolean(body: Body, field: string, path = field): boolean | null {
+  const value = body[field];
+  if (isAbsent(value)) return null;
+  if (typeof value === 'boolean') return value;
+  throw invalid(path, `${path} is ${show(value)}; it must be true or false`);
 }
 
 /** null when absent. @throws `input.invalid-request` */

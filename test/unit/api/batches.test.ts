@@ -85,7 +85,7 @@ describe('POST /v1/batches', () => {
     ['a window over a week', { completion_window: '8d' }, 'completion_window'],
     ['a window without unit', { completion_window: '24' }, 'completion_window'],
     ['a window of another type', { completion_window: 24 }, 'completion_window'],
-    ['an endpoint we do not serve', { endpoint: '/v1/embeddings' }, 'endpoint'],
+    ['an endpoint we do not serve', { endpoint: '/v1/responses' }, 'endpoint'],
     ['17 metadata pairs', { metadata: pairs(17) }, 'metadata'],
     ['a metadata key of 65 characters', { metadata: { ['k'.repeat(65)]: 'v' } }, 'metadata'],
     ['a metadata value of 513 characters', { metadata: { key: 'v'.repeat(513) } }, 'metadata.key'],

@@ -63,6 +63,17 @@ describe('parseLineRequest', () => {
     const chat = { model: 'quire-nano', messages: [{ role: 'user', content: 'a' }] };
     expect(parseLineRequest('/v1/analyses', body, models)).toMatchObject({ type: 'analysis' });
     expect(parseLineRequest('/v1/chat/completions', chat, models)).toMatchObject({ type: 'chat' });
+    expect(parseLineRequest('/v1/embeddings', { model: 'quire-nano', input: 'a' }, models)).toMatchObject({
+      type: 'embeddings',
+    });
     expect(() => parseLineRequest('/v1/chat/completions', body, models)).toThrow(/unknown fields documents, question/);
+  });
+
+  it('streams only where it is told that somebody listens', () => {
+    const chat = { model: 'quire-nano', messages: [{ role: 'user', content: 'a' }], stream: true };
+    expect(() => parseLineRequest('/v1/chat/completions', chat, models)).toThrow(/answered as a whole/);
+    expect(parseLineRequest('/v1/chat/completions', chat, models, { streaming: true })).toMatchObject({
+      chat: { stream: { includeUsage: false } },
+    });
   });
 });

@@ -22,7 +22,7 @@ describe('BatchStore.createBatch', () => {
   });
 
   it.each([
-    ['endpoint', { endpoint: '/v1/embeddings' }],
+    ['endpoint', { endpoint: '/v1/responses' }],
     ['completion_window', { completionWindow: '8d' }],
     ['completion_window', { completionWindow: 'soon' }],
     ['metadata.window', { metadata: { window: 'soon' } }],

@@ -3,8 +3,8 @@ import { parseChatRequest } from '../../../src/batch/chat-request.ts';
 
 const models = ['quire-nano'];
 const body = { model: 'quire-nano', messages: [{ role: 'user', content: 'hello' }] };
-const parse = (more: Record<string, unknown> = {}): ReturnType<typeof parseChatRequest> =>
-  parseChatRequest({ ...body, ...more }, models);
+const parse = (more: Record<string, unknown> = {}, streaming = false): ReturnType<typeof parseChatRequest> =>
+  parseChatRequest({ ...body, ...more }, models, streaming);
 const messages = (...list: readonly unknown[]): ReturnType<typeof parseChatRequest>['messages'] =>
   parse({ messages: list }).messages;
 
@@ -14,17 +14,30 @@ describe('parseChatRequest', () => {
       model: 'quire-nano',
       messages: [{ role: 'user', content: 'hello', name: null, reasoning: null, toolCalls: null, toolCallId: null }],
       tools: null,
+      toolChoice: { type: 'auto' },
+      parallelToolCalls: true,
       maxTokens: null,
-      temperature: 1,
-      topP: 1,
+      sampling: {
+        temperature: 1,
+        topP: 1,
+        topK: 0,
+        minP: 0,
+        presencePenalty: 0,
+        frequencyPenalty: 0,
+        repetitionPenalty: 1,
+        logitBias: null,
+      },
       seed: null,
+      choices: 1,
+      logprobs: null,
       stop: [],
       thinkingBudget: null,
       format: { type: 'text' },
+      stream: null,
     });
   });
 
-  it('accepts fields it does not serve at the values that change nothing', () => {
+  it('takes values that change nothing as absence, of fields it serves and of others', () => {
     const neutral = {
       stream: false,
       stream_options: null,
@@ -34,7 +47,12 @@ describe('parseChatRequest', () => {
       logit_bias: {},
       presence_penalty: 0,
       frequency_penalty: 0,
+      top_k: -1,
+      min_p: 0,
+      repetition_penalty: 1,
       parallel_tool_calls: true,
+      functions: [],
+      function_call: 'auto',
       service_tier: 'auto',
       store: false,
       modalities: ['text'],
@@ -49,13 +67,10 @@ describe('parseChatRequest', () => {
   });
 
   it.each([
-    ['stream', true, /streaming is not available yet/],
-    ['n', 2, /n is 2; only one choice/],
-    ['logprobs', true, /logprobs is true/],
-    ['logit_bias', { 5: 1 }, /logit_bias is an object/],
-    ['presence_penalty', 0.5, /presence_penalty is 0.5/],
-    ['frequency_penalty', -1, /frequency_penalty is -1/],
-    ['tool_choice', 'required', /tool_choice is "required"/],
+    ['stream', true, /stream is true; a line of a batch is answered as a whole/],
+    ['store', true, /store is true; it is not supported/],
+    ['service_tier', 'flex', /service_tier is "flex"/],
+    ['function_call', { name: 'a' }, /function_call is an object; it is not supported; use tool_choice/],
     ['functions', [{}], /functions is an array of 1/],
   ])('refuses %s = %j by name', (param, value, message) => {
     expect(() => parse({ [param]: value })).toThrow(
@@ -76,6 +91,24 @@ describe('parseChatRequest', () => {
     ['temperature', 2.1, 'temperature is 2.1; it must be a number from 0 up to 2'],
     ['temperature', '1', 'temperature is "1"; it must be a number from 0 up to 2'],
     ['top_p', 0, 'top_p is 0; it must be a number above 0 up to 1'],
+    ['top_k', -2, 'top_k is -2; it must be a whole number from -1 to 1000000'],
+    ['min_p', 1, 'min_p is 1; it must be a number from 0 to below 1'],
+    ['presence_penalty', 2.5, 'presence_penalty is 2.5; it must be a number from -2 up to 2'],
+    ['frequency_penalty', 'high', 'frequency_penalty is "high"; it must be a number from -2 up to 2'],
+    ['repetition_penalty', 0, 'repetition_penalty is 0; it must be a number above 0 up to 10'],
+    ['n', 9, 'n is 9; it must be a whole number from 1 to 8'],
+    ['n', 0, 'n is 0; it must be a whole number from 1 to 8'],
+    ['logprobs', 5, 'logprobs is 5; it must be true or false'],
+    ['top_logprobs', 3, 'top_logprobs is 3; it needs logprobs true'],
+    ['top_logprobs', 21, 'top_logprobs is 21; it must be a whole number from 0 to 20'],
+    ['logit_bias', [1], 'logit_bias is an array of 1; it must be an object of token ids and numbers'],
+    ['logit_bias', { x: 1 }, 'logit_bias has the key "x"; keys must be token ids, whole numbers from 0'],
+    ['logit_bias', { '01': 1 }, 'logit_bias has the key "01"; keys must be token ids, whole numbers from 0'],
+    ['logit_bias.7', { 7: -101 }, 'logit_bias.7 is -101; it must be a number from -100 up to 100', 'logit_bias'],
+    ['stream', 'yes', 'stream is "yes"; it must be true or false'],
+    ['stream_options', { include_usage: true }, 'stream_options needs stream true; leave it out'],
+    ['stream_options', true, 'stream_options is true; it must be an object'],
+    ['parallel_tool_calls', 1, 'parallel_tool_calls is 1; it must be true or false'],
     ['max_tokens', 0, 'max_tokens is 0; it must be a whole number from 1 to 10000000'],
     ['max_completion_tokens', 1.5, 'max_completion_tokens is 1.5; it must be a whole number from 1 to 10000000'],
     [
@@ -88,8 +121,8 @@ describe('parseChatRequest', () => {
     ['messages', [], 'messages is an array of 0; it must be a non-empty array'],
     ['messages', undefined, 'messages is required'],
     ['model', undefined, 'model is required'],
-  ])('refuses %s = %j, saying what is allowed', (param, value, message) => {
-    expect(() => parse({ [param]: value })).toThrow(
+  ])('refuses %s = %j, saying what is allowed', (param, value, message, field = param) => {
+    expect(() => parse({ [field]: value })).toThrow(
       expect.objectContaining({ code: 'input.invalid-request', param, message }),
     );
   });
@@ -105,7 +138,9 @@ describe('parseChatRequest', () => {
   });
 
   it.each([null, [], 'text', 7])('refuses a body that is %j', (value) => {
-    expect(() => parseChatRequest(value, models)).toThrow(expect.objectContaining({ code: 'input.invalid-request' }));
+    expect(() => parseChatRequest(value, models, false)).toThrow(
+      expect.objectContaining({ code: 'input.invalid-request' }),
+    );
   });
 
   it('reads both names of the token limit, and refuses two values', () => {
@@ -135,6 +170,97 @@ describe('parseChatRequest', () => {
     expect(parse({ response_format: format }).format).toEqual({ type: 'json-schema', schema });
     expect(() => parse({ response_format: { type: 'xml' } })).toThrow(/response_format.type is "xml"/);
     expect(() => parse({ response_format: { type: 'json_schema' } })).toThrow(/json_schema is nothing/);
+  });
+
+  it('reads how tokens are drawn', () => {
+    const asked = {
+      temperature: 0,
+      top_p: 0.9,
+      top_k: 40,
+      min_p: 0.05,
+      presence_penalty: -2,
+      frequency_penalty: 2,
+      repetition_penalty: 1.2,
+      logit_bias: { 5: 100, 11: -0.5 },
+    };
+    expect(parse(asked).sampling).toEqual({
+      temperature: 0,
+      topP: 0.9,
+      topK: 40,
+      minP: 0.05,
+      presencePenalty: -2,
+      frequencyPenalty: 2,
+      repetitionPenalty: 1.2,
+      logitBias: [
+        [5, 100],
+        [11, -0.5],
+      ],
+    });
+    const many = Object.fromEntries(Array.from({ length: 1_025 }, (_, id) => [id, 1]));
+    expect(() => parse({ logit_bias: many })).toThrow(/logit_bias has 1025 tokens; at most 1024 are allowed/);
+  });
+
+  it('reads choices and log-probabilities', () => {
+    expect(parse({ n: 8 }).choices).toBe(8);
+    expect(parse({ logprobs: true }).logprobs).toBe(0);
+    expect(parse({ logprobs: true, top_logprobs: 20 }).logprobs).toBe(20);
+  });
+
+  it('reads how to stream, where a stream can be', () => {
+    const stream = (options: unknown) => parse({ stream: true, stream_options: options }, true).stream;
+    expect(parse({ stream: false }, true).stream).toBeNull();
+    expect(stream(undefined)).toEqual({ includeUsage: false });
+    expect(stream({})).toEqual({ includeUsage: false });
+    expect(stream({ include_usage: true, include_obfuscation: false })).toEqual({ includeUsage: true });
+    expect(() => stream({ include_usage: 1 })).toThrow(
+      expect.objectContaining({ code: 'input.invalid-request', param: 'stream_options.include_usage' }),
+    );
+    expect(() => stream({ include_obfuscation: true })).toThrow(
+      expect.objectContaining({ code: 'input.unsupported', param: 'stream_options.include_obfuscation' }),
+    );
+    expect(() => stream({ usage: true })).toThrow(
+      expect.objectContaining({ code: 'input.unknown-field', param: 'stream_options.usage' }),
+    );
+  });
+
+  it('reads the choice of a tool', () => {
+    const declare = (name: string) => ({ type: 'function', function: { name } });
+    const tools = [declare('look'), declare('find')];
+    const choose = (choice: unknown, more: object = { tools }) => parse({ tool_choice: choice, ...more });
+    expect(choose('auto').toolChoice).toEqual({ type: 'auto' });
+    expect(choose('none')).toMatchObject({ tools: null, toolChoice: { type: 'auto' } });
+    expect(choose('required')).toMatchObject({ tools, toolChoice: { type: 'required' } });
+    expect(choose(declare('find')).toolChoice).toEqual({ type: 'function', name: 'find' });
+    expect(parse({ tools, parallel_tool_calls: false }).parallelToolCalls).toBe(false);
+  });
+
+  it.each([
+    ['maybe', 'input.invalid-request', 'tool_choice', /"maybe"; it must be one of none, auto, required, or an object/],
+    [{ type: 'allowed_tools' }, 'input.unsupported', 'tool_choice.type', /only "function" is supported/],
+    [{ type: 'function' }, 'input.invalid-request', 'tool_choice.function', /an object with a name/],
+    [
+      { type: 'function', function: { name: 'fly' } },
+      'input.invalid-request',
+      'tool_choice.function.name',
+      /"fly"; it must be a declared tool: look/,
+    ],
+    [
+      { type: 'function', function: { name: 'look', strict: true } },
+      'input.unknown-field',
+      'tool_choice.function.strict',
+      /strict/,
+    ],
+  ])('refuses the choice of a tool %j', (choice, code, param, message) => {
+    const tools = [{ type: 'function', function: { name: 'look' } }];
+    expect(() => parse({ tools, tool_choice: choice })).toThrow(
+      expect.objectContaining({ code, param, message: expect.stringMatching(message) }),
+    );
+  });
+
+  it('refuses to require a tool where none is declared', () => {
+    expect(() => parse({ tool_choice: 'required' })).toThrow(/tool_choice is "required" but tools declares none/);
+    const chosen = { type: 'function', function: { name: 'look' } };
+    expect(() => parse({ tools: [], tool_choice: chosen })).toThrow(/is "look" but tools declares none/);
   });
 
   it('reads tools, and drops them when the choice is none', () => {

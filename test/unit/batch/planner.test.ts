@@ -27,6 +27,13 @@ describe('planUnits', () => {
     expect(new Set(units.map(({ shared_prefix: prefix }) => prefix)).size).toBe(3);
   });
 
+  it('packs embeddings, which share nothing', () => {
+    const embed = { model: 'm', input: 'x'.repeat(2_000), messages: [{ role: 'user', content: 'a' }] };
+    const { units } = plan([embed, embed, embed], '/v1/embeddings');
+    expect(units).toHaveLength(1);
+    expect(units[0]?.shared_prefix).toBeNull();
+  });
+
   it('keeps documents of another model, order or key order apart or together as they should', () => {
     const two = [{ key: 'a' }, { key: 'b' }];
     const bodies = [

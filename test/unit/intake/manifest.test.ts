@@ -93,7 +93,7 @@ describe('a folder with a manifest', () => {
       `${line('a')}\n${line('a')}\nnot json`,
       /batch.jsonl: line 2: custom_id "a" is used by line 1.*; 2 problems in all/,
     ],
-    ['{"custom_id":"a","method":"POST","url":"/v1/embeddings","body":{}}', /line 1: url is "\/v1\/embeddings"/],
+    ['{"custom_id":"a","method":"POST","url":"/v1/responses","body":{}}', /line 1: url is "\/v1\/responses"/],
   ])('is rejected with the first problem of its lines: %j', async (text, reason) => {
     const world = new IntakeWorld();
     await world.drop(key, text);
