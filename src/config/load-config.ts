@@ -1,8 +1,8 @@
-import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { env } from '../base/env.contract.ts';
 import { AppError } from '../base/errors.ts';
+import { type EngineConfig, readEngine } from './engine-config.ts';
 import { readInteger, readOneOf, readText } from './read-variable.ts';
 
 export interface S3Config {
@@ -39,7 +39,7 @@ export interface Config {
   /** Where the command line finds a server; null: on this machine. */
   readonly apiUrl: string | null;
   readonly limits: LimitsConfig;
-  readonly engine: { readonly threads: number; readonly precision: 'full' };
+  readonly engine: EngineConfig;
   readonly analysis: { readonly unitConcurrency: number; readonly lockMs: number; readonly stalledMs: number };
   readonly intake: {
     /** Between two listings of the whole inbox, which find what notifications missed. */
@@ -65,8 +65,9 @@ const bundledModelDir = fileURLToPath(new URL('../../model/quire-nano', import.m
 
 /** Process variables → config. @throws `input.config` naming the variable, the value met and the values allowed */
 export function loadConfig(variables: Variables = process.env): Config {
+  const dataDir = resolve(readText(variables, env.dataDir, '.quire'));
   return Object.freeze({
-    dataDir: resolve(readText(variables, env.dataDir, '.quire')),
+    dataDir,
     redisUrl: readRedisUrl(variables),
     isRedisGiven: readText(variables, env.redisUrl, '') !== '',
     s3: readS3(variables),
@@ -82,11 +83,7 @@ export function loadConfig(variables: Variables = process.env): Config {
       maxLines: readInteger(variables, env.maxLines, { fallback: 50_000, min: 1, max: 1_000_000 }),
       maxLineBytes: readInteger(variables, env.maxLineBytes, { fallback: mebibyte, min: 1, max: 64 * mebibyte }),
     },
-    engine: {
-      // up to 3 threads the bits of a result do not depend on their number; bigger machines run more workers
-      threads: readInteger(variables, env.threads, { fallback: Math.min(availableParallelism(), 3), min: 1, max: 6 }),
-      precision: readOneOf(variables, env.precision, ['full'] as const, 'full'),
-    },
+    engine: readEngine(variables, dataDir),
     analysis: {
       unitConcurrency: readInteger(variables, env.analysisConcurrency, { fallback: 4, min: 1, max: 256 }),
       lockMs: readInteger(variables, env.lockMs, { fallback: 5_000, min: 500, max: 600_000 }),

@@ -37,3 +37,8 @@ export function readOneOf<Value extends string>(
   if (value !== undefined) return value;
   throw new AppError('input.config', `${name} must be one of ${allowed.join(', ')}, not ${JSON.stringify(text)}`);
 }
+
+/** @throws `input.config` for anything but `true` and `false` */
+export function readFlag(variables: Variables, name: string, fallback: boolean): boolean {
+  return readOneOf(variables, name, ['true', 'false'] as const, fallback ? 'true' : 'false') === 'true';
+}

@@ -1,4 +1,6 @@
+import { resolve } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { defaultPageMemory } from '../../../src/config/engine-config.ts';
 import { loadConfig } from '../../../src/config/index.ts';
 
 describe('loadConfig', () => {
@@ -9,6 +11,32 @@ describe('loadConfig', () => {
     expect(config.analysis).toMatchObject({ lockMs: 5_000, stalledMs: 2_000 });
   });
 
+  it('keeps pages beside the other data, unless the disk has no budget', () => {
+    const gibibyte = 2 ** 30;
+    expect(loadConfig({ QUIRE_DATA_DIR: 'here' }).engine).toMatchObject({
+      reproducible: true,
+      maxSequences: 64,
+      prefillTokens: 256,
+      pageDisk: { folder: resolve('here/pages'), budgetBytes: 4 * gibibyte },
+    });
+    expect(loadConfig({ QUIRE_PAGE_DIR: '/fast', QUIRE_PAGE_DISK_BYTES: '7' }).engine.pageDisk).toEqual({
+      folder: resolve('/fast'),
+      budgetBytes: 7,
+    });
+    expect(loadConfig({ QUIRE_PAGE_DISK_BYTES: '0', QUIRE_REPRODUCIBLE: 'false' }).engine).toMatchObject({
+      reproducible: false,
+      pageDisk: null,
+    });
+  });
+
+  it('gives pages a quarter of a small machine and 1 GiB of a large one', () => {
+    const gibibyte = 2 ** 30;
+    expect(defaultPageMemory(2 * gibibyte)).toBe(gibibyte / 2);
+    expect(defaultPageMemory(64 * gibibyte)).toBe(gibibyte);
+    expect(loadConfig({}).engine.pageMemoryBytes).toBeLessThanOrEqual(gibibyte);
+    expect(loadConfig({ QUIRE_PAGE_MEMORY_BYTES: '2147483648' }).engine.pageMemoryBytes).toBe(2 * gibibyte);
+  });
+
   it('splits API keys', () => {
     expect(loadConfig({ QUIRE_API_KEY: 'a, b,', QUIRE_API_HOST: '0.0.0.0' }).api.keys).toEqual(['a', 'b']);
   });
@@ -16,6 +44,11 @@ describe('loadConfig', () => {
   it.each([
     [{ QUIRE_API_PORT: '80a' }, /QUIRE_API_PORT must be an integer from 0 to 65535, not "80a"/],
     [{ QUIRE_THREADS: '7' }, /QUIRE_THREADS must be an integer from 1 to 6, not "7"/],
+    [{ QUIRE_REPRODUCIBLE: 'yes' }, /QUIRE_REPRODUCIBLE must be one of true, false, not "yes"/],
+    [{ QUIRE_PAGE_DISK_BYTES: '-1' }, /QUIRE_PAGE_DISK_BYTES must be an integer from 0 to \d+, not "-1"/],
+    [{ QUIRE_PAGE_MEMORY_BYTES: '1GB' }, /QUIRE_PAGE_MEMORY_BYTES must be an integer from 1048576 to \d+, not "1GB"/],
+    [{ QUIRE_MAX_SEQUENCES: '0' }, /QUIRE_MAX_SEQUENCES must be an integer from 1 to 1024, not "0"/],
+    [{ QUIRE_PREFILL_TOKENS: '1.5' }, /QUIRE_PREFILL_TOKENS must be an integer from 1 to 65536, not "1.5"/],
     [{ QUIRE_PRECISION: 'int8' }, /QUIRE_PRECISION must be one of full, not "int8"/],
     [{ QUIRE_API_HOST: '0.0.0.0' }, /binding to 0.0.0.0 needs QUIRE_API_KEY/],
     [{ S3_ACCESS_KEY_ID: 'x' }, /S3_ACCESS_KEY_ID and S3_SECRET_ACCESS_KEY must be given together/],

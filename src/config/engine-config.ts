@@ -1,0 +1,57 @@
+import { availableParallelism, totalmem } from 'node:os';
+import { join, resolve } from 'node:path';
+import { env } from '../base/env.contract.ts';
+import { readFlag, readInteger, readOneOf, readText } from './read-variable.ts';
+
+/** Settings of the engine process. */
+export interface EngineConfig {
+  /** Of one run of the model. */
+  readonly threads: number;
+  readonly precision: 'full';
+  /** The same bits whatever else is in work; costs some speed. */
+  readonly reproducible: boolean;
+  /** Memory for the latents of prompts and answers. */
+  readonly pageMemoryBytes: number;
+  /** Where pages go that memory has no room for; null: nowhere. */
+  readonly pageDisk: { readonly folder: string; readonly budgetBytes: number } | null;
+  /** Requests decoded at a time. */
+  readonly maxSequences: number;
+  /** Prompt tokens that one step reads at most. */
+  readonly prefillTokens: number;
+}
+
+type Variables = Readonly<Record<string, string | undefined>>;
+
+const mebibyte = 2 ** 20;
+const gibibyte = 2 ** 30;
+const tebibyte = 2 ** 40;
+
+export function readEngine(variables: Variables, dataDir: string): EngineConfig {
+  const diskBytes = readInteger(variables, env.pageDiskBytes, { fallback: 4 * gibibyte, min: 0, max: 64 * tebibyte });
+  const folder = resolve(readText(variables, env.pageDir, join(dataDir, 'pages')));
+  return {
+    // up to 3 threads the bits of a result do not depend on their number; bigger machines run more workers
+    threads: readInteger(variables, env.threads, { fallback: Math.min(availableParallelism(), 3), min: 1, max: 6 }),
+    precision: readOneOf(variables, env.precision, ['full'] as const, 'full'),
+    reproducible: readFlag(variables, env.reproducible, true),
+    pageMemoryBytes: readInteger(variables, env.pageMemoryBytes, {
+      fallback: defaultPageMemory(machineMemory()),
+      min: mebibyte,
+      max: 16 * tebibyte,
+    }),
+    pageDisk: diskBytes === 0 ? null : { folder, budgetBytes: diskBytes },
+    maxSequences: readInteger(variables, env.maxSequences, { fallback: 64, min: 1, max: 1024 }),
+    prefillTokens: readInteger(variables, env.prefillTokens, { fallback: 256, min: 1, max: 65_536 }),
+  };
+}
+
+/** 1 GiB, but at most a quarter of the machine: the model itself, its runtime and the other processes need the rest. */
+export function defaultPageMemory(machineBytes: number): number {
+  return Math.max(mebibyte, Math.min(gibibyte, Math.floor(machineBytes / 4)));
+}
+
+/** What this process may use: a container has less than the machine under it. */
+function machineMemory(): number {
+  const limitBytes = process.constrainedMemory();
+  return limitBytes > 0 ? Math.min(limitBytes, totalmem()) : totalmem();
+}
