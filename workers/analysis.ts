@@ -17,8 +17,8 @@ import { openShared } from './compose/open-shared.ts';
 import { buildProgressReporter } from './compose/report-progress.ts';
 import { type RunningProcess, runProcess } from './compose/run-process.ts';
 
-/** Lines of a unit handed to the engine at once: enough that the warm prefix always has a next request. */
-const lineConcurrency = 4;
+/** Lines of a unit handed to the engine at once: as many as one run of the model serves well, and a few to wait. */
+const lineConcurrency = 16;
 
 async function start(config: Config, log: Logger): Promise<RunningProcess> {
   let enginePids: Record<string, number> = {};
@@ -40,26 +40,32 @@ async function start(config: Config, log: Logger): Promise<RunningProcess> {
   const cancels = new CancelWatch(bus);
   const runner = new LineRunner({
     generate: (request, options) => engine.generate(request, options),
+    embed: (request, options) => engine.embed(request, options),
     loadDocument: buildDocumentSource(store, batches, defaultTenant),
     card,
     clock: systemClock,
   });
 
   const runLine = async (task: JobLineTask): Promise<UnitLineAnswer> => {
-    const { batch, unitId, line, seed, attempts, signal } = task;
+    const { batch, unitId, line, seed, signal } = task;
     const customId = line.custom_id;
     try {
-      const request = parseLineRequest(line.url, line.body, [card.id]);
+      const request = parseLineRequest(line.url, line.body, [card.id], {
+        // only a caller who waits for this very line can have asked for a stream
+        streaming: batch.priority === 'interactive',
+        widths: { [card.id]: card.hiddenWidth },
+      });
       const onProgress = buildProgressReporter(bus, { batchId: batch.id, unitId, customId }, () => Date.now());
       const priority = batch.priority === 'interactive' ? 0 : 1;
       return await runner.run({
         name: `${batch.id}/${line.index}`,
+        tenant: batch.tenant,
         request,
         seed,
         priority,
-        attempts,
         signal,
         onProgress,
+        openDeltas: null,
       });
     } catch (error) {
       if (error instanceof AppError && error.family === 'input') return presentLineError(error);
@@ -76,7 +82,6 @@ async function start(config: Config, log: Logger): Promise<RunningProcess> {
       runLine,
       onSegment: (batchId: string, unitId: string) => void bus.publish({ type: 'unit-segment', batchId, unitId }),
       clock: systemClock,
-      log,
     };
     const cancel = cancels.watch(job.batchId);
     try {

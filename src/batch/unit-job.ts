@@ -1,6 +1,5 @@
 import type { Clock } from '../base/clock.ts';
 import { AppError, isAppError } from '../base/errors.ts';
-import type { Logger } from '../base/log.ts';
 import type { ObjectStore } from '../storage/index.ts';
 import { isTerminal } from './batch-state.ts';
 import type { BatchStore } from './batch-store.ts';
@@ -16,7 +15,6 @@ export interface JobLineTask {
   readonly unitId: string;
   readonly line: Line;
   readonly seed: number;
-  readonly attempts: number;
   readonly signal: AbortSignal;
 }
 
@@ -29,7 +27,6 @@ export interface UnitJobDeps {
   readonly runLine: (task: JobLineTask) => Promise<UnitLineAnswer>;
   readonly onSegment: (batchId: string, unitId: string) => void;
   readonly clock: Clock;
-  readonly log: Logger;
 }
 
 /** What names a unit in a queue job. */
@@ -69,7 +66,6 @@ export async function runUnitJob(deps: UnitJobDeps, unit: UnitName, signal: Abor
         runLine: (task) => deps.runLine({ batch, unitId, ...task }),
         onSegment: () => deps.onSegment(batchId, unitId),
         clock: deps.clock,
-        logger: deps.log,
       },
       signal,
     );

@@ -1,7 +1,6 @@
 import type { Clock } from '../base/clock.ts';
-import { AppError, isAppError, toAppError } from '../base/errors.ts';
+import { isAppError } from '../base/errors.ts';
 import { sha256Hex } from '../base/hash.ts';
-import type { Logger } from '../base/log.ts';
 import type { Line, LineResult, PlannedUnit } from './records.schema.ts';
 import type { UnitLog } from './unit-log.ts';
 
@@ -9,13 +8,9 @@ import type { UnitLog } from './unit-log.ts';
 const segmentMs = 1_000;
 const segmentLines = 64;
 
-/** Engine crashes one line may be part of before it counts as their cause. */
-export const maxLineCrashes = 3;
-
 export interface UnitLineTask {
   readonly line: Line;
   readonly seed: number;
-  readonly attempts: number;
   readonly signal: AbortSignal;
 }
 
@@ -37,7 +32,6 @@ export interface UnitRunnerDeps {
   /** News after each segment, for whoever waits. */
   readonly onSegment: () => void;
   readonly clock: Clock;
-  readonly logger: Logger;
 }
 
 /**
@@ -96,26 +90,8 @@ async function runAll<Item>(
 }
 
 async function runLine(deps: UnitRunnerDeps, line: Line, seed: number, signal: AbortSignal): Promise<LineResult> {
-  let crashes = 0;
-  for (let attempts = 1; ; attempts++) {
-    signal.throwIfAborted();
-    try {
-      return lineResult(deps, line, await deps.runLine({ line, seed, attempts, signal }));
-    } catch (error) {
-      const known = toAppError(error);
-      if (signal.aborted || known.code !== 'transient.engine-interrupted') throw known;
-      // lines that only waited in the engine are not to blame
-      if (known.details['running'] === true) crashes++;
-      deps.logger.warn({ batchId: deps.batchId, customId: line.custom_id, crashes }, 'line interrupted by engine end');
-      if (crashes >= maxLineCrashes) return crashResult(deps, line, crashes);
-    }
-  }
-}
-
-function crashResult(deps: UnitRunnerDeps, line: Line, crashes: number): LineResult {
-  const error = new AppError('bug.engine-crash', `the engine ended ${crashes} times while this line was in it`);
-  const body = { error: { message: error.message, type: 'server_error', param: null, code: 'engine_crash' } };
-  return lineResult(deps, line, { statusCode: 500, body });
+  signal.throwIfAborted();
+  return lineResult(deps, line, await deps.runLine({ line, seed, signal }));
 }
 
 function lineResult(deps: UnitRunnerDeps, line: Line, answer: UnitLineAnswer): LineResult {

@@ -2,31 +2,32 @@ import { type Clock, unixSeconds } from '../base/clock.ts';
 import { errorCodes } from '../base/error-codes.ts';
 import { type AppError, toAppError } from '../base/errors.ts';
 import { sha256Hex } from '../base/hash.ts';
+import { assertNever } from '../base/invariant.ts';
 import type { LineRequest } from '../batch/index.ts';
 import type { GenerateProgress, ModelCard } from '../engine/index.ts';
 import { DocumentLoader } from './load-documents.ts';
-import type { Generate, LoadDocument } from './ports.ts';
+import type { Embed, Generate, LoadDocument, OpenDeltas } from './ports.ts';
+import { generateSound } from './repair-answer.ts';
 import { buildAnalysisRequest, presentAnalysis } from './run-analysis.ts';
-import { buildChatRequest, presentChatCompletion } from './run-chat.ts';
+import { generateChoices, type LineContext, presentChatCompletion } from './run-chat.ts';
+import { buildEmbedRequest, presentEmbeddings } from './run-embeddings.ts';
+import { embedToEnd } from './run-to-end.ts';
 
 export interface LineRunnerDeps {
   readonly generate: Generate;
+  readonly embed: Embed;
   readonly loadDocument: LoadDocument;
   readonly card: ModelCard;
   readonly clock: Clock;
 }
 
-export interface LineTask {
-  /** Stable name of the line: batch id and index. Ids in the answer derive from it, so a rerun repeats them. */
-  readonly name: string;
+/** A line to run; its name is batch id and index, so a rerun repeats the ids in its answer. */
+export interface LineTask extends LineContext {
   readonly request: LineRequest;
-  /** Used when the request names none. */
-  readonly seed: number;
-  readonly priority: number;
-  /** Tries so far that were lost with a process, this one included. */
-  readonly attempts: number;
   readonly signal: AbortSignal;
   readonly onProgress: (progress: GenerateProgress) => void;
+  /** Who takes a streamed answer while it is written; null: nobody listens. */
+  readonly openDeltas: OpenDeltas | null;
 }
 
 /** What becomes of a line: an HTTP-like answer, whatever happened. */
@@ -61,19 +62,31 @@ export class LineRunner {
   }
 
   async #answer(task: LineTask): Promise<Record<string, unknown>> {
-    const { generate, card, clock } = this.#deps;
-    const id = sha256Hex(task.name).slice(0, 24);
-    const options = { signal: task.signal, onProgress: task.onProgress };
-    if (task.request.type === 'chat') {
-      const request = buildChatRequest(task.name, task.request.chat, task.seed, task.priority);
-      const result = await generate(request, options);
-      return presentChatCompletion(`chatcmpl-${id}`, unixSeconds(clock.nowMs()), result, card, task.attempts);
+    const { generate, embed, card, clock } = this.#deps;
+    const { request, signal } = task;
+    const token = sha256Hex(task.name).slice(0, 24);
+    switch (request.type) {
+      case 'chat': {
+        const generations = await generateChoices(generate, task, request.chat, task, task.openDeltas);
+        return presentChatCompletion(`chatcmpl-${token}`, unixSeconds(clock.nowMs()), generations, card);
+      }
+      case 'analysis': {
+        const { analysis } = request;
+        const documents = await this.#documents.loadAll(analysis.documents, signal);
+        const generation = await generateSound(generate, buildAnalysisRequest(task, analysis, documents), {
+          signal,
+          onProgress: task.onProgress,
+        });
+        return presentAnalysis(`an_${token}`, analysis, documents, generation, card);
+      }
+      case 'embeddings': {
+        const { embeddings } = request;
+        const { result, effort } = await embedToEnd(embed, buildEmbedRequest(task, embeddings), signal);
+        return presentEmbeddings(embeddings, result, effort, card);
+      }
+      default:
+        return assertNever(request);
     }
-    const { analysis } = task.request;
-    const documents = await this.#documents.loadAll(analysis.documents, task.signal);
-    const request = buildAnalysisRequest(task.name, analysis, documents, task.seed, task.priority);
-    const result = await generate(request, options);
-    return presentAnalysis(`an_${id}`, analysis, documents, result, card, task.attempts);
   }
 }
 

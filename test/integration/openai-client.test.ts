@@ -49,7 +49,6 @@ async function runBatches({ store, batches, queue, bus }: TestApi): Promise<void
       {
         ...deps,
         clock: systemClock,
-        log: silentLogger,
         runLine: async ({ line }) => ({ statusCode: 200, body: chatCompletion(echoOf(line.body)) }),
       },
       job,

@@ -1,7 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { Clock } from '../../../src/base/clock.ts';
 import { AppError } from '../../../src/base/errors.ts';
-import { silentLogger } from '../../../src/base/log.ts';
 import { openUnitLog, runUnit, type UnitLineTask, type UnitRunnerDeps } from '../../../src/batch/index.ts';
 import type { Line } from '../../../src/batch/records.schema.ts';
 import { MemoryObjectStore } from '../../../src/storage/index.ts';
@@ -40,7 +39,6 @@ function setUp(total: number, runLine: (task: UnitLineTask) => Promise<{ statusC
     },
     onSegment: () => {},
     clock,
-    logger: silentLogger,
   });
   const readLog = () => openUnitLog(store, 'default', batchId, unitId).fold();
   return { store, clock, build, readLog };
@@ -48,9 +46,6 @@ function setUp(total: number, runLine: (task: UnitLineTask) => Promise<{ statusC
 
 const never = new AbortController().signal;
 const ok = async (): Promise<{ statusCode: number; body: object }> => ({ statusCode: 200, body: {} });
-
-const engineEnd = (running: boolean): AppError =>
-  new AppError('transient.engine-interrupted', 'engine process ended', { details: { running } });
 
 describe('runUnit', () => {
   it('runs every line once with its planned seed, then seals', async () => {
@@ -110,30 +105,6 @@ describe('runUnit', () => {
     await openUnitLog(store, 'default', batchId, unitId).seal('cancelled');
     await runUnit(build(), never);
     expect(runs).toBe(0);
-  });
-
-  it('tries a line again when the engine died, and gives it up after three ends', async () => {
-    const attempts: Record<number, number> = {};
-    const { build, readLog } = setUp(2, async ({ line, attempts: attempt }) => {
-      attempts[line.index] = attempt;
-      if (line.index === 1) throw engineEnd(true);
-      return ok();
-    });
-    await runUnit(build(), never);
-    expect(attempts).toEqual({ 0: 1, 1: 3 });
-    const { results } = await readLog();
-    expect(results.get(0)?.outcome).toBe('completed');
-    expect(results.get(1)).toMatchObject({ outcome: 'failed', output: { response: { status_code: 500 } } });
-  });
-
-  it('blames no line that only waited in the engine', async () => {
-    let ends = 0;
-    const { build, readLog } = setUp(1, async () => {
-      if (ends++ < 10) throw engineEnd(false);
-      return ok();
-    });
-    await runUnit(build(), never);
-    expect((await readLog()).results.get(0)?.outcome).toBe('completed');
   });
 
   it('keeps finished lines when it is told to stop', async () => {

@@ -2,25 +2,10 @@ import { describe, expect, it } from 'vitest';
 import { AppError } from '../../../src/base/errors.ts';
 import { parseLineRequest } from '../../../src/batch/index.ts';
 import type { GenerateRequest, GenerateResult, ModelCard } from '../../../src/engine/index.ts';
-import { type Generate, LineRunner, type LineTask } from '../../../src/pipeline/index.ts';
+import { LineRunner, type LineTask } from '../../../src/pipeline/index.ts';
+import { generateResult } from '../../support/generate-result.ts';
 
 const card = { id: 'nano', notice: 'weights are random', digest: 'd'.repeat(64) } as ModelCard;
-
-const result: GenerateResult = {
-  reasoning: 'Look: page 2',
-  content: '',
-  toolCalls: [],
-  finishReason: 'stop',
-  schemaError: null,
-  promptTokens: 900,
-  cachedTokens: 768,
-  completionTokens: 40,
-  reasoningTokens: 10,
-  prefillMs: 12.4,
-  decodeMs: 30.6,
-  queueMs: 1,
-  cacheMiss: null,
-};
 
 const fileId = `file-${'1'.repeat(24)}`;
 const files: Record<string, string> = { [fileId]: 'First page.\n\f\nNotice is sixty days.' };
@@ -28,12 +13,12 @@ const files: Record<string, string> = { [fileId]: 'First page.\n\f\nNotice is si
 function setUp(generate: (request: GenerateRequest) => Partial<GenerateResult>) {
   const asked: GenerateRequest[] = [];
   const loads: string[] = [];
-  const ask: Generate = async (request) => {
-    asked.push(request);
-    return { ...result, ...generate(request) };
-  };
   const runner = new LineRunner({
-    generate: ask,
+    generate: async (request) => {
+      asked.push(request);
+      return generateResult(generate(request));
+    },
+    embed: () => Promise.reject(new Error('no embedding is asked for here')),
     loadDocument: async (ref) => {
       const id = 'fileId' in ref ? ref.fileId : ref.key;
       loads.push(id);
@@ -51,12 +36,13 @@ function setUp(generate: (request: GenerateRequest) => Partial<GenerateResult>) 
   ) =>
     runner.run({
       name: 'batch_1/0',
+      tenant: 'default',
       request: parseLineRequest(url, { model: 'nano', ...body }, ['nano']),
       seed: 77,
       priority: 1,
-      attempts: 1,
       signal: new AbortController().signal,
       onProgress: () => {},
+      openDeltas: null,
       ...more,
     });
   return { run, asked, loads };
@@ -81,9 +67,22 @@ describe('LineRunner', () => {
       coverage: { pages_total: 2, pages_read: 2, skipped: [] },
       reasoning_content: 'Look: page 2',
       usage: { prompt_tokens: 900, total_tokens: 940, prompt_tokens_details: { cached_tokens: 768 } },
-      ext: { attempts: 1, resumed_from: null, wasted_tokens: 0, notice: 'weights are random', raw: null },
+      ext: {
+        attempts: 1,
+        resumed_from: null,
+        resumed: null,
+        wasted_tokens: 0,
+        notice: 'weights are random',
+        raw: null,
+      },
     });
-    expect(asked[0]).toMatchObject({ sharedMessages: 2, temperature: 0, seed: 77, format: { type: 'json-schema' } });
+    expect(asked[0]).toMatchObject({
+      tenant: 'default',
+      sharedMessages: 2,
+      sampling: { temperature: 0, seed: 77 },
+      stream: false,
+      format: { type: 'json-schema' },
+    });
   });
 
   it('puts everything that varies behind the shared messages', async () => {
@@ -92,7 +91,7 @@ describe('LineRunner', () => {
     await run({ ...analysis, question: 'Another?', seed: 5 }, '/v1/analyses', { name: 'batch_2/9' });
     const shared = asked.map(({ messages, sharedMessages }) => JSON.stringify(messages.slice(0, sharedMessages)));
     expect(shared[0]).toBe(shared[1]);
-    expect(asked[1]?.seed).toBe(5);
+    expect(asked[1]?.sampling.seed).toBe(5);
   });
 
   it('parses a document once for many questions', async () => {
@@ -127,7 +126,7 @@ describe('LineRunner', () => {
         },
       ],
     });
-    expect(asked[0]).toMatchObject({ temperature: 1, format: { type: 'text' }, thinkingBudget: null });
+    expect(asked[0]).toMatchObject({ sampling: { temperature: 1 }, format: { type: 'text' }, thinkingBudget: null });
   });
 
   it.each([
@@ -142,9 +141,9 @@ describe('LineRunner', () => {
 
   it('throws what is not the fault of the line', async () => {
     const { run } = setUp(() => {
-      throw new AppError('transient.engine-interrupted', 'gone');
+      throw new AppError('transient.store-unreachable', 'gone');
     });
-    await expect(run(analysis)).rejects.toMatchObject({ code: 'transient.engine-interrupted' });
+    await expect(run(analysis)).rejects.toMatchObject({ code: 'transient.store-unreachable' });
   });
 
   it('throws the reason of an aborted signal, whatever failed meanwhile', async () => {
