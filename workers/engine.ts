@@ -1,11 +1,16 @@
 import { AppError, serializeError, toAppError } from '../src/base/errors.ts';
 import { loadConfig } from '../src/config/index.ts';
 import { openEngineHost, serveEngine } from '../src/engine/host.ts';
-import type { ClientMessage, HostMessage } from '../src/engine/index.ts';
+import type { ClientPipe, HostMessage } from '../src/engine/index.ts';
+import { PipeRoom } from './compose/pipe-room.ts';
 
 /** The engine process: a run of the model blocks its event loop, so nothing else lives here. */
-const send = (message: HostMessage): void => {
-  if (process.connected) process.send?.(message, undefined, undefined, () => {});
+const room = new PipeRoom();
+const pipe: ClientPipe = {
+  send: (message) => {
+    if (process.connected) room.send((written) => process.send?.(message, undefined, undefined, written) ?? true);
+  },
+  hasRoom: () => room.hasRoom,
 };
 
 // the parent is the only reason to live
@@ -18,12 +23,19 @@ process.on('SIGINT', () => {});
 try {
   if (process.send === undefined)
     throw new AppError('input.state', 'the engine process is started by an analysis worker');
-  const config = loadConfig();
+  const { modelDir, engine } = loadConfig();
   const startMs = Date.now();
-  const host = await openEngineHost({ modelDir: config.modelDir, threads: config.engine.threads });
-  const receive = serveEngine(host.engine, send);
-  process.on('message', (message) => receive(message as ClientMessage));
-  send({ type: 'engine-ready', card: host.card, loadMs: Date.now() - startMs });
+  const host = await openEngineHost({
+    modelDir,
+    threads: engine.threads,
+    reproducible: engine.reproducible,
+    pageMemoryBytes: engine.pageMemoryBytes,
+    pageDisk: engine.pageDisk,
+    maxSequences: engine.maxSequences,
+    prefillTokens: engine.prefillTokens,
+  });
+  process.on('message', serveEngine(host.engine, pipe));
+  pipe.send({ type: 'engine-ready', card: host.card, loadMs: Date.now() - startMs });
 } catch (error) {
   const known = toAppError(error);
   if (process.send === undefined) process.exit(1);

@@ -1,25 +1,22 @@
 import type { Clock } from '../base/clock.ts';
-import { AppError, deserializeError, isFamily } from '../base/errors.ts';
+import { AppError, deserializeError, type ErrorDetails } from '../base/errors.ts';
 import { assertNever } from '../base/invariant.ts';
 import type { Logger } from '../base/log.ts';
+import type { EngineChannel, EngineExit } from './engine-channel.ts';
+import { EngineProcess, type WorkMessage } from './engine-process.ts';
 import type {
   ClientMessage,
-  GenerateProgress,
+  EmbedRequest,
+  EmbedResult,
+  EngineStats,
+  GenerateCheckpoint,
   GenerateRequest,
   GenerateResult,
-  HostMessage,
   ModelCard,
 } from './messages.ts';
-
-/** A live engine process as the client sees it. */
-export interface EngineChannel {
-  readonly pid: number | null;
-  send(message: ClientMessage): void;
-  onMessage(listener: (message: HostMessage) => void): void;
-  /** Called once, when the process is gone for whatever reason. */
-  onExit(listener: (how: string) => void): void;
-  kill(): void;
-}
+import { RequestGate } from './request-gate.ts';
+import { Suspects } from './suspects.ts';
+import { type EmbedOptions, type GenerateOptions, Ticket, type Work } from './ticket.ts';
 
 export interface EngineClientDeps {
   readonly connect: () => EngineChannel;
@@ -28,200 +25,242 @@ export interface EngineClientDeps {
   readonly onPid?: (pid: number | null) => void;
   /** The model cannot be loaded any more; the process that owns this client can only end. */
   readonly onFailed?: (error: AppError) => void;
+  /** Most requests in the engine process; others wait here, where they can be ordered. @defaultValue 256 */
+  readonly maxInFlight?: number;
+  /** Most bytes of requests in the engine process. @defaultValue 64 MiB */
+  readonly maxInFlightBytes?: number;
 }
 
-export interface GenerateOptions {
-  /** Aborting cancels the request; the promise rejects with the signal's reason. */
-  readonly signal?: AbortSignal;
-  readonly onProgress?: (progress: GenerateProgress) => void;
-}
-
-interface Pending {
-  readonly options: GenerateOptions;
-  /** The engine has begun with it, so it may be what ended the engine. */
-  isRunning: boolean;
-  readonly resolve: (result: GenerateResult) => void;
-  readonly reject: (error: unknown) => void;
-}
-
-type State =
-  | { readonly type: 'starting'; readonly channel: EngineChannel }
-  | { readonly type: 'ready'; readonly channel: EngineChannel; readonly card: ModelCard; readonly loadMs: number }
-  | { readonly type: 'backing-off' }
-  | { readonly type: 'failed'; readonly error: AppError }
-  | { readonly type: 'closed' };
-
-const firstBackoffMs = 100;
-const maxBackoffMs = 5_000;
-/** Engine processes in a row that ended before they were ready; after so many, none ever will be. */
-const maxFailedStarts = 5;
+/** First turn of a suspect; it doubles with every end that met it, so that one that fails late is found as well. */
+const firstTurnMs = 60_000;
+const maxTurnMs = firstTurnMs * 2 ** 6;
 
 /**
- * Owns the engine process: starts it, restarts it with back-off, gives each request its result.
- * When the process dies every request in it rejects with `transient.engine-interrupted`; the caller decides to retry.
- * A model that cannot be loaded (`input`, `corrupt`, `capacity`) is final: restarting would not mend it.
+ * Gives each request its result, from whichever engine process lives.
+ *
+ * C1. Every request is settled once: by its result, its own error, the caller's signal, or the end of its process.
+ * C2. What is not sent yet outlives a process. What was sent rejects with `transient.engine-interrupted`, and the
+ *     caller decides to try again; `Suspects` (S1–S6) say who is refused, `RequestGate` (G1–G5) who goes when.
+ * C3. Each start that was sent has exactly one end: the process's word or its death. Until then it counts as in the
+ *     process, even when the caller has left.
  */
 export class EngineClient {
-  readonly #deps: EngineClientDeps;
-  readonly #pending = new Map<string, Pending>();
-  #state: State;
-  #backoffMs = firstBackoffMs;
-  #sentTotal = 0;
-  #failedStarts = 0;
-  #lastFailure: AppError | null = null;
-  #waiters: { resolve: (card: ModelCard) => void; reject: (error: unknown) => void }[] = [];
+  readonly #clock: Clock;
+  readonly #log: Logger;
+  readonly #process: EngineProcess;
+  readonly #suspects = new Suspects();
+  readonly #gate: RequestGate<Ticket>;
+  /** What is in the process, by wire id. */
+  readonly #sent = new Map<string, Ticket>();
+  #order = 0;
+  /** The pipe is full: no request goes in, only what is small. */
+  #isBlocked = false;
+  /** Wire ids in the run that began last. */
+  #inRun: ReadonlySet<string> = new Set();
+  #stats: EngineStats | null = null;
+  #turnTimer: AbortController | null = null;
 
   constructor(deps: EngineClientDeps) {
-    this.#deps = deps;
-    this.#state = { type: 'starting', channel: this.#start() };
+    this.#clock = deps.clock;
+    this.#log = deps.log;
+    this.#gate = new RequestGate({
+      maxInFlight: deps.maxInFlight ?? 256,
+      maxInFlightBytes: deps.maxInFlightBytes ?? 64 * 2 ** 20,
+      fairMs: firstTurnMs,
+      isSuspect: ({ id }) => this.#suspects.mustRunAlone(id),
+      nowMs: () => deps.clock.nowMs(),
+    });
+    this.#process = new EngineProcess({
+      connect: deps.connect,
+      clock: deps.clock,
+      log: deps.log,
+      onPid: (pid) => deps.onPid?.(pid),
+      onReady: () => this.#pump(),
+      onMessage: (message) => this.#receive(message),
+      onDrain: () => {
+        this.#isBlocked = false;
+        this.#pump();
+      },
+      onExit: (exit) => this.#exited(exit),
+      onFailed: (error) => {
+        this.#rejectAll(error);
+        deps.onFailed?.(error);
+      },
+    });
   }
 
   /** Resolves when an engine is loaded, at once when it is; rejects when the model cannot be loaded at all. */
   ready(): Promise<ModelCard> {
-    const state = this.#state;
-    if (state.type === 'ready') return Promise.resolve(state.card);
-    if (state.type === 'failed') return Promise.reject(state.error);
-    if (state.type === 'closed') return Promise.reject(closed());
-    return new Promise((resolve, reject) => this.#waiters.push({ resolve, reject }));
+    return this.#process.ready();
   }
 
   /**
-   * @throws what the engine reports, the signal's reason, or `transient.engine-interrupted` with `details.running`:
-   *   was this request the one in work when the process ended?
+   * @throws what the engine reports; the signal's reason; `bug.engine-crash` for a request that ends engine processes;
+   *   `transient.engine-interrupted` with `details.running` (was it in the run that was going on?) and
+   *   `details.checkpoint` (a `GenerateCheckpoint` to resume from, or null; not enumerable, because its tokens are
+   *   text, which has no place in logs)
    */
   async generate(request: GenerateRequest, options: GenerateOptions = {}): Promise<GenerateResult> {
-    options.signal?.throwIfAborted();
-    await this.ready();
-    options.signal?.throwIfAborted();
-    const state = this.#state;
-    if (state.type !== 'ready') throw interrupted('it ended while the request waited', false);
-    // a name of its own for every try: the end of a cancelled one must not be taken for that of the next
-    const id = `${request.id}#${this.#sentTotal++}`;
-    return new Promise((resolve, reject) => {
-      const onAbort = (): void => {
-        this.#pending.delete(id);
-        state.channel.send({ type: 'generate-cancel', id });
-        reject(options.signal?.reason);
-      };
-      const settle =
-        <T>(done: (value: T) => void) =>
-        (value: T) => {
-          options.signal?.removeEventListener('abort', onAbort);
-          done(value);
-        };
-      this.#pending.set(id, { options, isRunning: false, resolve: settle(resolve), reject: settle(reject) });
-      options.signal?.addEventListener('abort', onAbort, { once: true });
-      state.channel.send({ type: 'generate-start', request: { ...request, id } });
-    });
+    return new Promise((resolve, reject) => this.#submit({ type: 'generate', request, options, resolve }, reject));
+  }
+
+  /** @throws as `generate`; there is no checkpoint of an embedding */
+  async embed(request: EmbedRequest, options: EmbedOptions = {}): Promise<EmbedResult> {
+    return new Promise((resolve, reject) => this.#submit({ type: 'embed', request, options, resolve }, reject));
+  }
+
+  /**
+   * The next checkpoint of a request by its own id. One that is not sent yet stands where it resumes.
+   * Null when there is no such request, or when it ends first.
+   */
+  checkpoint(id: string): Promise<GenerateCheckpoint | null> {
+    const isMeant = (ticket: Ticket): boolean => ticket.id === id && !ticket.isSettled;
+    const sent = [...this.#sent.values()].findLast(isMeant);
+    if (sent === undefined) return Promise.resolve(this.#gate.waiting.findLast(isMeant)?.checkpoint ?? null);
+    const { next, isFirst } = sent.nextCheckpoint();
+    if (isFirst) this.#say({ type: 'checkpoint', id: sent.wireId });
+    return next;
+  }
+
+  /** What the engine process said last of itself; null while there is none. */
+  stats(): EngineStats | null {
+    return this.#stats;
   }
 
   close(): void {
-    const state = this.#state;
-    this.#state = { type: 'closed' };
-    if (state.type === 'starting' || state.type === 'ready') state.channel.kill();
-    this.#rejectAll(closed());
+    this.#process.close();
+    if (this.#process.end !== null) this.#rejectAll(this.#process.end);
   }
 
-  #start(): EngineChannel {
-    const channel = this.#deps.connect();
-    this.#deps.onPid?.(channel.pid);
-    channel.onMessage((message) => this.#receive(channel, message));
-    channel.onExit((how) => this.#exited(channel, how));
-    return channel;
+  #submit(work: Work, reject: (error: unknown) => void): void {
+    work.options.signal?.throwIfAborted();
+    const refusal = this.#process.end ?? this.#suspects.findQuarantined(work.request.id);
+    if (refusal !== null && refusal !== undefined) throw refusal;
+    const ticket = new Ticket(work, reject, this.#order++);
+    ticket.watchAbort(() => this.#abandon(ticket));
+    this.#gate.add(ticket);
+    this.#pump();
   }
 
-  #receive(channel: EngineChannel, message: HostMessage): void {
+  #abandon(ticket: Ticket): void {
+    if (this.#sent.has(ticket.wireId)) this.#say({ type: 'cancel', id: ticket.wireId });
+    else this.#gate.remove(ticket);
+    this.#pump();
+  }
+
+  /** Sends what may be sent. */
+  #pump(): void {
+    while (this.#process.isReady && !this.#isBlocked) {
+      const ticket = this.#gate.take();
+      if (ticket === undefined) return;
+      this.#sent.set(ticket.wireId, ticket);
+      if (this.#gate.alone === ticket) this.#beginTurn(ticket);
+      this.#say(ticket.startMessage);
+    }
+  }
+
+  #say(message: ClientMessage): void {
+    if (!this.#process.send(message)) this.#isBlocked = true;
+  }
+
+  #beginTurn(ticket: Ticket): void {
+    this.#log.info({ requestId: ticket.id }, 'request runs alone: it may be what ended the engine process');
+    const turnMs = Math.min(firstTurnMs * 2 ** (this.#suspects.ends(ticket.id) - 1), maxTurnMs);
+    this.#turnTimer = new AbortController();
+    const end = (): void => {
+      if (this.#gate.alone !== ticket) return;
+      this.#gate.endTurn();
+      this.#pump();
+    };
+    this.#clock.sleep(turnMs, this.#turnTimer.signal).then(end, () => {});
+  }
+
+  #receive(message: WorkMessage): void {
     switch (message.type) {
-      case 'engine-ready':
-        this.#becomeReady(channel, message.card, message.loadMs);
+      case 'engine-stats':
+        this.#stats = message.stats;
         return;
-      case 'engine-failed':
-        this.#fail(deserializeError(message.error));
+      case 'run-start':
+        this.#inRun = new Set(message.ids);
         return;
       case 'generate-progress':
-        this.#progress(message.id, message.progress);
+        this.#sent.get(message.id)?.takeProgress(message.progress);
+        return;
+      case 'generate-delta':
+        this.#sent.get(message.id)?.takeDelta(message.delta);
+        return;
+      case 'generate-checkpoint':
+        this.#sent.get(message.id)?.takeCheckpoint(message.checkpoint);
         return;
       case 'generate-end':
-        this.#settle(message.id, (pending) => pending.resolve(message.result));
+        this.#end(message.id, (ticket) => ticket.endGenerate(message.result));
         return;
-      case 'generate-failed':
-        this.#settle(message.id, (pending) => pending.reject(deserializeError(message.error)));
+      case 'embed-end':
+        this.#end(message.id, (ticket) => ticket.endEmbed(message.result));
+        return;
+      case 'request-failed':
+        this.#end(message.id, (ticket) => ticket.reject(deserializeError(message.error)));
         return;
       default:
         assertNever(message);
     }
   }
 
-  #progress(id: string, progress: GenerateProgress): void {
-    const pending = this.#pending.get(id);
-    if (pending === undefined) return;
-    pending.isRunning = true;
-    pending.options.onProgress?.(progress);
+  #end(id: string, settle: (ticket: Ticket) => void): void {
+    const ticket = this.#sent.get(id);
+    if (ticket === undefined) return;
+    this.#sent.delete(id);
+    if (!ticket.isSettled) this.#suspects.clear(ticket.id);
+    this.#leave(ticket);
+    settle(ticket);
+    this.#pump();
   }
 
-  #settle(id: string, done: (pending: Pending) => void): void {
-    const pending = this.#pending.get(id);
-    this.#pending.delete(id);
-    if (pending !== undefined) done(pending);
+  #leave(ticket: Ticket): void {
+    if (this.#gate.alone === ticket) this.#turnTimer?.abort();
+    this.#gate.remove(ticket);
   }
 
-  #becomeReady(channel: EngineChannel, card: ModelCard, loadMs: number): void {
-    if (this.#state.type === 'closed') return;
-    this.#state = { type: 'ready', channel, card, loadMs };
-    this.#backoffMs = firstBackoffMs;
-    this.#failedStarts = 0;
-    this.#lastFailure = null;
-    this.#deps.log.info({ model: card.id, loadMs }, 'engine ready');
-    const waiters = this.#waiters;
-    this.#waiters = [];
-    for (const { resolve } of waiters) resolve(card);
-  }
-
-  #fail(error: AppError): void {
-    if (this.#state.type === 'closed') return;
-    this.#deps.log.error({ err: error, code: error.code }, 'engine cannot start');
-    this.#lastFailure = error;
-    if (isFamily(error, 'input') || isFamily(error, 'corrupt') || isFamily(error, 'capacity')) this.#giveUp(error);
-  }
-
-  #giveUp(error: AppError): void {
-    this.#state = { type: 'failed', error };
-    this.#rejectAll(error);
-    this.#deps.onFailed?.(error);
-  }
-
-  #exited(channel: EngineChannel, how: string): void {
-    const state = this.#state;
-    const isCurrent = (state.type === 'ready' || state.type === 'starting') && state.channel === channel;
-    if (!isCurrent) return;
-    const backoffMs = this.#backoffMs;
-    this.#backoffMs = Math.min(backoffMs * 2, maxBackoffMs);
-    this.#state = { type: 'backing-off' };
-    this.#deps.log.warn({ how, backoffMs, interrupted: this.#pending.size }, 'engine process ended');
-    for (const { reject, isRunning } of this.#pending.values()) reject(interrupted(how, isRunning));
-    this.#pending.clear();
-    if (state.type === 'starting' && ++this.#failedStarts >= maxFailedStarts) {
-      const what = `engine process ended ${maxFailedStarts} times before it was ready, last by ${how}`;
-      this.#giveUp(this.#lastFailure ?? new AppError('bug.engine-crash', what));
-      return;
-    }
-    void this.#deps.clock.sleep(backoffMs).then(() => {
-      if (this.#state.type === 'backing-off') this.#state = { type: 'starting', channel: this.#start() };
+  #exited(exit: EngineExit): void {
+    const tickets = [...this.#sent.values()];
+    const isInRun = (ticket: Ticket): boolean => this.#inRun.has(ticket.wireId);
+    this.#suspects.processEnded(exit, {
+      inRun: tickets.filter(isInRun).map(({ id }) => id),
+      waiting: tickets.filter((ticket) => !isInRun(ticket)).map(({ id }) => id),
+      alone: this.#gate.alone !== null,
     });
+    for (const ticket of tickets) this.#leave(ticket);
+    this.#sent.clear();
+    for (const ticket of tickets) {
+      const culprit = this.#suspects.findQuarantined(ticket.id);
+      if (culprit !== undefined) this.#log.error({ requestId: ticket.id, how: exit.how }, 'request is quarantined');
+      ticket.reject(culprit ?? interrupted(exit, isInRun(ticket), ticket.checkpoint));
+    }
+    this.#inRun = new Set();
+    this.#stats = null;
+    this.#isBlocked = false;
+    this.#refuseQuarantined();
+  }
+
+  /** The same request may have been submitted twice. */
+  #refuseQuarantined(): void {
+    for (const ticket of [...this.#gate.waiting]) {
+      const error = this.#suspects.findQuarantined(ticket.id);
+      if (error === undefined) continue;
+      this.#gate.remove(ticket);
+      ticket.reject(error);
+    }
   }
 
   #rejectAll(error: AppError): void {
-    for (const { reject } of this.#pending.values()) reject(error);
-    this.#pending.clear();
-    for (const { reject } of this.#waiters) reject(error);
-    this.#waiters = [];
+    const tickets = [...this.#sent.values(), ...this.#gate.waiting];
+    for (const ticket of tickets) this.#leave(ticket);
+    this.#sent.clear();
+    for (const ticket of tickets) ticket.reject(error);
   }
 }
 
-function interrupted(how: string, running: boolean): AppError {
-  return new AppError('transient.engine-interrupted', `engine process ended: ${how}`, { details: { running } });
-}
-
-function closed(): AppError {
-  return new AppError('cancelled.shutdown', 'engine client is closed');
+function interrupted(exit: EngineExit, running: boolean, checkpoint: GenerateCheckpoint | null): AppError {
+  const details: ErrorDetails = Object.defineProperty({ running }, 'checkpoint', { value: checkpoint });
+  return new AppError('transient.engine-interrupted', `engine process ended: ${exit.how}`, { details });
 }

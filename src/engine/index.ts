@@ -1,15 +1,29 @@
-export { type EngineChannel, EngineClient, type EngineClientDeps, type GenerateOptions } from './client.ts';
+export { EngineClient, type EngineClientDeps } from './client.ts';
+export type { EngineChannel, EngineExit } from './engine-channel.ts';
 export type {
   AnswerFormat,
   ChatMessage,
   ChatRole,
   ClientMessage,
+  EmbedRequest,
+  EmbedResult,
+  EngineStats,
+  GenerateCheckpoint,
+  GenerateDelta,
   GeneratedToolCall,
   GenerateProgress,
   GenerateRequest,
   GenerateResult,
   HostMessage,
   ModelCard,
+  SamplingOptions,
+  TierStats,
+  TokenChance,
+  TokenLogprob,
   ToolCall,
+  ToolCallDelta,
+  ToolChoice,
 } from './messages.ts';
 export { describeModel } from './model/load-model.ts';
+export type { ClientPipe } from './serve.ts';
+export type { EmbedOptions, GenerateOptions } from './ticket.ts';

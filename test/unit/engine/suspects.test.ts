@@ -1,0 +1,106 @@
+import { describe, expect, it } from 'vitest';
+import { blameOf, type EngineExit } from '../../../src/engine/engine-channel.ts';
+import { Suspects } from '../../../src/engine/suspects.ts';
+
+const bySignal = (signal: string): EngineExit => ({ how: `signal ${signal}`, code: null, signal });
+const byCode = (code: number): EngineExit => ({ how: `exit code ${code}`, code, signal: null });
+const crash = bySignal('SIGSEGV');
+const kill = bySignal('SIGKILL');
+
+describe('blameOf', () => {
+  it.each([
+    [bySignal('SIGSEGV'), 'crash'],
+    [bySignal('SIGABRT'), 'crash'],
+    [bySignal('SIGILL'), 'crash'],
+    [bySignal('SIGBUS'), 'crash'],
+    [bySignal('SIGFPE'), 'crash'],
+    [bySignal('SIGTRAP'), 'crash'],
+    [byCode(1), 'crash'],
+    [byCode(134), 'crash'],
+    [bySignal('SIGKILL'), 'kill'],
+    [bySignal('SIGTERM'), 'none'],
+    [bySignal('SIGINT'), 'none'],
+    [bySignal('SIGHUP'), 'none'],
+    [byCode(0), 'none'],
+    [{ how: 'spawn EAGAIN', code: null, signal: null }, 'none'],
+  ] as const)('takes %j for %s', (exit, blame) => {
+    expect(blameOf(exit)).toBe(blame);
+  });
+});
+
+describe('Suspects', () => {
+  const inRun = (...ids: readonly string[]) => ({ inRun: ids, waiting: [], alone: false });
+  const alone = (id: string) => ({ inRun: [id], waiting: [], alone: true });
+
+  it('blames nobody for an end from outside (S1)', () => {
+    const suspects = new Suspects();
+    for (const exit of [bySignal('SIGTERM'), byCode(0)]) suspects.processEnded(exit, inRun('a'));
+    expect(suspects.mustRunAlone('a')).toBe(false);
+    expect(suspects.ends('a')).toBe(0);
+  });
+
+  it('suspects who was in a run at once, who waited at the second crash (S2)', () => {
+    const suspects = new Suspects();
+    const seen = { inRun: ['running'], waiting: ['waiting'], alone: false };
+    suspects.processEnded(crash, seen);
+    expect(suspects.mustRunAlone('running')).toBe(true);
+    expect(suspects.mustRunAlone('waiting')).toBe(false);
+    suspects.processEnded(crash, seen);
+    expect(suspects.mustRunAlone('waiting')).toBe(true);
+    expect(suspects.findQuarantined('running')).toBeUndefined();
+  });
+
+  it('suspects at the second SIGKILL in a run, never one that waited (S3)', () => {
+    const suspects = new Suspects();
+    suspects.processEnded(kill, { inRun: ['a'], waiting: ['b'], alone: false });
+    expect(suspects.mustRunAlone('a')).toBe(false);
+    suspects.processEnded(kill, { inRun: ['a'], waiting: ['b'], alone: false });
+    expect(suspects.mustRunAlone('a')).toBe(true);
+    expect(suspects.mustRunAlone('b')).toBe(false);
+  });
+
+  it('quarantines at one crash alone, at three kills alone, and says how often and how (S4)', () => {
+    const suspects = new Suspects();
+    suspects.processEnded(crash, inRun('a', 'b'));
+    suspects.processEnded(byCode(134), alone('a'));
+    expect(suspects.findQuarantined('a')).toMatchObject({
+      code: 'bug.engine-crash',
+      message: 'the engine process ended 2 times with request a in it, last while it ran alone: exit code 134',
+      details: { requestId: 'a', ends: 2, how: 'exit code 134' },
+    });
+    for (let kills = 0; kills < 2; kills++) suspects.processEnded(kill, alone('b'));
+    expect(suspects.findQuarantined('b')).toBeUndefined();
+    suspects.processEnded(kill, alone('b'));
+    expect(suspects.findQuarantined('b')?.message).toContain('ended 4 times with request b');
+  });
+
+  it('quarantines one that ends a process before any run, when it was alone in it (S2, S4)', () => {
+    const suspects = new Suspects();
+    const arriving = (isAlone: boolean) => ({ inRun: [], waiting: ['a'], alone: isAlone });
+    suspects.processEnded(crash, arriving(false));
+    suspects.processEnded(crash, arriving(false));
+    expect(suspects.findQuarantined('a')).toBeUndefined();
+    suspects.processEnded(crash, arriving(true));
+    expect(suspects.findQuarantined('a')?.code).toBe('bug.engine-crash');
+  });
+
+  it('forgets who is cleared (S5)', () => {
+    const suspects = new Suspects();
+    suspects.processEnded(crash, inRun('a'));
+    suspects.clear('a');
+    expect(suspects.mustRunAlone('a')).toBe(false);
+    suspects.processEnded(crash, inRun('a'));
+    expect(suspects.ends('a')).toBe(1);
+  });
+
+  it('forgets the oldest of too many (S6)', () => {
+    const suspects = new Suspects();
+    const names = Array.from({ length: 4_097 }, (_, index) => `r${index}`);
+    suspects.processEnded(crash, inRun(...names));
+    expect(suspects.mustRunAlone('r0')).toBe(false);
+    expect(suspects.mustRunAlone('r1')).toBe(true);
+    for (const name of names.slice(1, 1_026)) suspects.processEnded(crash, alone(name));
+    expect(suspects.findQuarantined('r1')).toBeUndefined();
+    expect(suspects.findQuarantined('r2')).toBeDefined();
+  });
+});
