@@ -1,0 +1,322 @@
+import { statSync } from 'node:fs';
+import { type FileHandle, mkdir, open, rename } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { AppError, isFamily } from '../../base/errors.ts';
+import { invariant } from '../../base/invariant.ts';
+import { type Logger, silentLogger } from '../../base/log.ts';
+import type { TierStats } from '../messages.ts';
+import type { PageLatents, PageTier } from '../ports.ts';
+import { ConcurrencyLimit } from './concurrency-limit.ts';
+import { DiskIndex } from './disk-index.ts';
+import { checkPagePayload, decodePageHead, encodePage, pageFileBytes, pageHeadBytes } from './page-file.ts';
+import {
+  isAbsent,
+  isPageName,
+  isSystemError,
+  listPageFolder,
+  pagePath,
+  removeFile,
+  temporaryPath,
+} from './page-folder.ts';
+import { type PageShape, pageBytes, pageFloats } from './page-shape.ts';
+
+/**
+ * Pages in files of a folder (`page-folder.ts`, `page-file.ts`), read and written by several engine processes at once.
+ *
+ * K1 `load` gives exactly the latents that were saved under the name, or nothing, whatever happened to the file. A file
+ *    that does not decode is deleted, counted as corrupt, and may be saved again.
+ * K2 A page's file appears whole, by renaming. Nothing is synced: a file that a power cut tore falls under K1.
+ * K3 Every file that this tier knows counts against `budgetBytes`; room is made before a page is written. Files of other
+ *    digests go first, then own pages, each by last use, which a file's modification time keeps across processes.
+ * K4 No error of the file system leaves the tier: the page is given up and counted. After the nth failed write in a row
+ *    the next 2^n saves (at most 1,024) are given up untried.
+ * K5 One write at a time, four reads. Saves that wait hold at most 256 MiB of pages (but four pages always); beyond
+ *    that they are given up.
+ *
+ * What other processes do to the folder: a file that vanished is a miss; a file that appeared is found by the one `stat`
+ * that `has` makes when the index lacks a name; the folder is listed anew whenever a quarter of the budget was written.
+ * So n processes on one folder keep it below budget × (1 + n / 4), and one of them below its budget.
+ */
+export interface DiskTier extends PageTier {
+  /** Pages given up because the file system or a full queue did not take them, or could not give them. */
+  readonly failures: number;
+}
+
+export interface DiskTierOptions extends PageShape {
+  readonly folder: string;
+  /** `ModelRunner.digest`: pages of other engines are of no use to this one. */
+  readonly digest: string;
+  readonly budgetBytes: number;
+  /** Pages that wait to be written (K5). @defaultValue 256 MiB: seconds of writing on a slow disk */
+  readonly waitingBytes?: number;
+  readonly log?: Logger;
+}
+
+const readsAtOnce = 4;
+const defaultWaitingBytes = 256 * 1024 * 1024;
+const maxPause = 1024;
+
+/**
+ * Opens the tier and lists its folder, which is made if need be; wrong-sized files and what dead processes left half
+ * written are removed. Throws `input.config` for a folder that cannot be used and a budget below one page.
+ */
+export async function openDiskTier(options: DiskTierOptions): Promise<DiskTier> {
+  const { folder, budgetBytes } = options;
+  invariant(isPageName(options.digest), `engine digest ${options.digest} is not a lower-case hex sha256`);
+  const tier = new FolderTier(options);
+  if (!Number.isSafeInteger(budgetBytes) || budgetBytes < tier.fileBytes) {
+    const what = `the budget for pages on disk is ${budgetBytes} bytes, one page takes ${tier.fileBytes}`;
+    throw new AppError('input.config', what, { details: { budgetBytes, pageBytes: tier.fileBytes } });
+  }
+  try {
+    await mkdir(folder, { recursive: true });
+    await tier.list();
+  } catch (error) {
+    const what = `cannot use the folder for pages ${folder}: ${(error as Error).message}`;
+    throw new AppError('input.config', what, { details: { folder }, cause: error });
+  }
+  return tier;
+}
+
+class FolderTier implements DiskTier {
+  readonly fileBytes: number;
+  readonly #folder: string;
+  readonly #digest: string;
+  readonly #shape: PageShape;
+  readonly #budgetBytes: number;
+  readonly #maxSaving: number;
+  readonly #log: Logger;
+  readonly #index: DiskIndex;
+  readonly #reads = new ConcurrencyLimit(readsAtOnce);
+  readonly #writes = new ConcurrencyLimit(1);
+  readonly #saving = new Map<string, Promise<void>>();
+  readonly #loading = new Set<Promise<unknown>>();
+  /** Pages whose file is bad and could not be removed: absent until they are saved again. */
+  readonly #refused = new Set<string>();
+  #unlistedBytes = 0;
+  #failuresInRow = 0;
+  #pause = 0;
+  #closed = false;
+  readonly #counts = { hits: 0, misses: 0, writes: 0, evictions: 0, corrupt: 0, failures: 0 };
+
+  constructor(options: DiskTierOptions) {
+    const { folder, digest, layers, latentWidth, budgetBytes } = options;
+    const { waitingBytes = defaultWaitingBytes, log = silentLogger } = options;
+    this.#folder = folder;
+    this.#digest = digest;
+    this.#shape = { layers, latentWidth };
+    this.#budgetBytes = budgetBytes;
+    this.#maxSaving = Math.max(4, Math.floor(waitingBytes / pageBytes(this.#shape)));
+    this.#log = log;
+    // names are as long as the digest
+    this.fileBytes = pageFileBytes({ name: digest, shape: this.#shape });
+    this.#index = new DiskIndex(this.fileBytes);
+  }
+
+  get failures(): number {
+    return this.#counts.failures;
+  }
+
+  has(name: string): boolean {
+    if (this.#closed || !isPageName(name) || this.#refused.has(name)) return false;
+    if (this.#index.has(name)) return true;
+    if (!this.#isStored(name)) return false;
+    this.#index.use(name);
+    return true;
+  }
+
+  async load(name: string): Promise<PageLatents | undefined> {
+    const readable = !this.#closed && isPageName(name) && !this.#refused.has(name);
+    const loading = readable ? this.#reads.run(() => this.#read(name)) : Promise.resolve(undefined);
+    this.#loading.add(loading);
+    const latents = await loading.finally(() => this.#loading.delete(loading));
+    if (latents === undefined) this.#counts.misses++;
+    else this.#counts.hits++;
+    return latents;
+  }
+
+  async save(name: string, latents: PageLatents): Promise<void> {
+    invariant(isPageName(name), `page name ${name} is not a lower-case hex sha256`);
+    const floats = pageFloats(this.#shape);
+    invariant(latents.length === floats, `page ${name} has ${latents.length} values, its shape ${floats}`);
+    const running = this.#saving.get(name);
+    if (running !== undefined) return running;
+    if (this.#closed || this.has(name)) return;
+    if (this.#saving.size >= this.#maxSaving) {
+      this.#counts.failures++;
+      return;
+    }
+    const saving = this.#writes.run(() => this.#write(name, latents)).finally(() => this.#saving.delete(name));
+    this.#saving.set(name, saving);
+    return saving;
+  }
+
+  stats(): TierStats {
+    const { hits, misses, writes, evictions, corrupt } = this.#counts;
+    const { pageTotal: pages, bytes } = this.#index;
+    return { pages, bytes, budgetBytes: this.#budgetBytes, hits, misses, writes, evictions, corrupt };
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    await Promise.allSettled([...this.#saving.values(), ...this.#loading]);
+  }
+
+  /** Makes the index what the folder is. */
+  async list(): Promise<void> {
+    const { pages, leftovers } = await listPageFolder(this.#folder);
+    for (const path of leftovers) await removeFile(path);
+    const own = pages.filter(({ digest }) => digest === this.#digest);
+    for (const { name, bytes } of own)
+      if (bytes !== this.fileBytes) await this.#dropCorrupt(name, `has ${bytes} bytes`);
+    const usable = own.filter(({ name, bytes }) => bytes === this.fileBytes && !this.#refused.has(name));
+    this.#index.replace(
+      usable.map(({ name }) => name),
+      pages.filter(({ digest }) => digest !== this.#digest),
+    );
+    this.#unlistedBytes = 0;
+  }
+
+  async #read(name: string): Promise<PageLatents | undefined> {
+    const path = pagePath(this.#folder, this.#digest, name);
+    const wasKnown = this.#index.has(name);
+    try {
+      const latents = await this.#readFile(path, name);
+      // one that was evicted meanwhile stays so
+      if (!wasKnown || this.#index.has(name)) this.#index.use(name);
+      return latents;
+    } catch (error) {
+      this.#index.remove(name);
+      if (isFamily(error, 'corrupt')) await this.#dropCorrupt(name, (error as Error).message);
+      else if (!isSystemError(error)) throw error;
+      else if (!isAbsent(error)) this.#refuse(name, error);
+      return undefined;
+    }
+  }
+
+  async #readFile(path: string, name: string): Promise<PageLatents> {
+    const identity = { name, shape: this.#shape };
+    const handle = await open(path, 'r');
+    try {
+      const { size } = await handle.stat();
+      const head = await readUpTo(handle, new Uint8Array(pageHeadBytes(identity)));
+      const payloadSha256 = decodePageHead(head, size, identity, path);
+      const latents = new Float32Array(pageFloats(this.#shape));
+      // a file that shrinks meanwhile leaves zeros, which have another sha256
+      await readUpTo(handle, new Uint8Array(latents.buffer));
+      checkPagePayload(latents, payloadSha256, path);
+      await markUsed(handle);
+      return latents;
+    } finally {
+      await handle.close();
+    }
+  }
+
+  async #write(name: string, latents: PageLatents): Promise<void> {
+    if (this.#pause > 0) {
+      this.#pause--;
+      this.#counts.failures++;
+      return;
+    }
+    const temporary = temporaryPath(this.#folder, this.#digest, name);
+    try {
+      await this.#makeRoom();
+      await writeParts(temporary, encodePage({ name, shape: this.#shape }, latents));
+      await rename(temporary, pagePath(this.#folder, this.#digest, name));
+    } catch (error) {
+      await removeFile(temporary).catch(() => undefined);
+      if (!isSystemError(error)) throw error;
+      this.#failWrite(error);
+      return;
+    }
+    this.#index.use(name);
+    this.#refused.delete(name);
+    this.#unlistedBytes += this.fileBytes;
+    this.#counts.writes++;
+    this.#failuresInRow = 0;
+  }
+
+  /** Room for one more page; throws what the file system says when a file cannot be removed. */
+  async #makeRoom(): Promise<void> {
+    if (this.#unlistedBytes > this.#budgetBytes / 4) await this.list();
+    const limit = this.#budgetBytes - this.fileBytes;
+    while (this.#index.bytes > limit) {
+      const oldest = this.#index.takeOldest();
+      invariant(oldest !== undefined, `${this.#index.bytes} bytes of pages on disk, and no page`);
+      const path = oldest.type === 'own' ? pagePath(this.#folder, this.#digest, oldest.name) : oldest.page.path;
+      try {
+        await removeFile(path);
+      } catch (error) {
+        this.#index.putBack(oldest);
+        throw error;
+      }
+      this.#counts.evictions++;
+    }
+  }
+
+  #failWrite(err: unknown): void {
+    this.#counts.failures++;
+    this.#failuresInRow++;
+    this.#pause = Math.min(2 ** this.#failuresInRow, maxPause);
+    if (this.#failuresInRow === 1) this.#log.warn({ err }, 'a page cannot be written to disk');
+  }
+
+  #refuse(name: string, err: unknown): void {
+    this.#refused.add(name);
+    this.#counts.failures++;
+    this.#log.warn({ err, page: name }, 'a page cannot be read from disk');
+  }
+
+  async #dropCorrupt(name: string, reason: string): Promise<void> {
+    this.#counts.corrupt++;
+    this.#log.warn({ page: name, reason }, 'a damaged page is dropped from disk');
+    try {
+      await removeFile(pagePath(this.#folder, this.#digest, name));
+    } catch (error) {
+      this.#refuse(name, error);
+    }
+  }
+
+  /** Is there a file of a page's size? */
+  #isStored(name: string): boolean {
+    try {
+      const found = statSync(pagePath(this.#folder, this.#digest, name));
+      return found.isFile() && found.size === this.fileBytes;
+    } catch {
+      // whatever keeps it from being looked at keeps it from being read
+      return false;
+    }
+  }
+}
+
+/** Fills the bytes from where the handle stands; what was filled, less at the end of the file. */
+async function readUpTo(handle: FileHandle, bytes: Uint8Array): Promise<Uint8Array> {
+  let filled = 0;
+  while (filled < bytes.byteLength) {
+    const { bytesRead } = await handle.read(bytes, filled, bytes.byteLength - filled, null);
+    if (bytesRead === 0) break;
+    filled += bytesRead;
+  }
+  return bytes.subarray(0, filled);
+}
+
+/** Only the order of eviction hangs on it, and who may read a file need not own it. */
+async function markUsed(handle: FileHandle): Promise<void> {
+  const now = new Date();
+  await handle.utimes(now, now).catch(() => undefined);
+}
+
+/** Writes a new file, making its folder if need be. */
+async function writeParts(path: string, parts: readonly Uint8Array[]): Promise<void> {
+  const create = (): Promise<FileHandle> => open(path, 'w');
+  const handle = await create().catch(async (error: unknown) => {
+    if (!isAbsent(error)) throw error;
+    await mkdir(dirname(path), { recursive: true });
+    return create();
+  });
+  try {
+    for (const part of parts) await handle.writeFile(part);
+  } finally {
+    await handle.close();
+  }
+}
