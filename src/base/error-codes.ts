@@ -39,6 +39,7 @@ export const errorCodes = {
   'transient.queue-unreachable': entry('transient', 503, 'queue_unreachable'),
   'transient.engine-interrupted': entry('transient', 503, 'engine_interrupted'),
   'transient.timeout': entry('transient', 503, 'timeout'),
+  'transient.stream-diverged': entry('transient', 503, 'stream_diverged'),
   'transient.api-unreachable': entry('transient', 503, 'api_unreachable'),
   'capacity.engine-busy': entry('capacity', 429, 'engine_busy'),
   'capacity.model-too-large': entry('capacity', 503, 'model_too_large'),
