@@ -31,10 +31,7 @@ export async function loadModelFolder(folder: string): Promise<LoadedModel> {
   const configBytes = await readModelFile(folder, 'config.json');
   addToDigest(digest, 'config.json', configBytes);
   const config = await addGenerationConfig(folder, parseModelConfig(parseJsonFile('config.json', configBytes)));
-  for (const name of ['tokenizer.json', 'tiktoken.model']) {
-    const bytes = await findModelFile(folder, name);
-    if (bytes !== undefined) addToDigest(digest, name, bytes);
-  }
+  for (const [name, bytes] of await findTokenizerFiles(folder)) addToDigest(digest, name, bytes);
   const tensors = await loadHeaders(folder, digest);
   const weights = new FileWeights(tensors, config.quantization);
   try {
@@ -66,6 +63,19 @@ async function addGenerationConfig(folder: string, config: ModelConfig): Promise
   if (!isJsonRecord(value)) throw new AppError('input.model-folder', `${name} is not a JSON object`);
   const more = new ConfigReader(value, '', name).ids('eos_token_id', config.vocabularySize);
   return Object.freeze({ ...config, stopIds: Object.freeze([...new Set([...config.stopIds, ...more])]) });
+}
+
+/** Those the tokenizer is read from: a tiktoken file has the names of its special tokens elsewhere. */
+async function findTokenizerFiles(folder: string): Promise<readonly (readonly [name: string, bytes: Buffer])[]> {
+  const files: [string, Buffer][] = [];
+  const add = async (name: string): Promise<boolean> => {
+    const bytes = await findModelFile(folder, name);
+    if (bytes !== undefined) files.push([name, bytes]);
+    return bytes !== undefined;
+  };
+  const hasJson = await add('tokenizer.json');
+  if (!hasJson && (await add('tiktoken.model'))) await add('tokenizer_config.json');
+  return files;
 }
 
 type Digest = ReturnType<typeof createHash>;
@@ -208,6 +218,7 @@ function buildCard(config: ModelConfig, label: Label, digest: string): ModelCard
     layers: config.layers,
     experts: config.experts,
     expertsPerToken: config.expertsPerToken,
+    hiddenWidth: config.hiddenWidth,
     ...countParameters(config),
     weights: label.weights,
     notice: label.notice,

@@ -1,5 +1,7 @@
+import { createHash } from 'node:crypto';
 import { closeSync, openSync, readSync } from 'node:fs';
 import { AppError } from '../../base/errors.ts';
+import { sha256Hex } from '../../base/hash.ts';
 import { invariant } from '../../base/invariant.ts';
 import { dequantizeInt4, widenBfloat16, widenFloat16 } from './element-types.ts';
 import type { QuantizationConfig } from './model-config.ts';
@@ -22,6 +24,11 @@ export interface WeightSource {
   vector(name: string, length: number): Float32Array;
   /** `<name>.weight`, or `<name>.weight_packed` with its scales, dequantized: [rows, columns]. */
   matrix(name: string, rows: number, columns: number): Float32Array;
+  /**
+   * sha256 over names and stored bytes of every tensor that was read, whatever the order. Ask when all are read; it can
+   * still be asked after `close`.
+   */
+  contentDigest(): string;
   close(): void;
 }
 
@@ -31,6 +38,8 @@ export class FileWeights implements WeightSource {
   readonly #tensors: ReadonlyMap<string, LocatedTensor>;
   readonly #quantization: QuantizationConfig | null;
   readonly #descriptors = new Map<string, number>();
+  /** sha256 of each tensor read so far. */
+  readonly #digests = new Map<string, string>();
 
   constructor(tensors: ReadonlyMap<string, LocatedTensor>, quantization: QuantizationConfig | null) {
     this.#tensors = tensors;
@@ -66,9 +75,15 @@ export class FileWeights implements WeightSource {
   matrix(name: string, rows: number, columns: number): Float32Array {
     this.checkMatrix(name, rows, columns);
     if (this.has(`${name}.weight`)) return this.#floats(`${name}.weight`);
-    const packed = new Int32Array(this.#bytes(this.#get(`${name}.weight_packed`)));
+    const packed = new Int32Array(this.#bytes(`${name}.weight_packed`));
     const scales = this.#floats(`${name}.weight_scale`);
     return dequantizeInt4(packed, scales, rows, columns, this.#groupColumns(name, columns));
+  }
+
+  contentDigest(): string {
+    invariant(this.#digests.size > 0, 'weights are read before their digest is asked for');
+    const lines = [...this.#digests].map(([name, digest]) => `${digest} ${name}\n`);
+    return sha256Hex(lines.sort().join(''));
   }
 
   close(): void {
@@ -90,7 +105,7 @@ export class FileWeights implements WeightSource {
 
   #checkShapeTensor(name: string, rows: number, columns: number): void {
     const entry = this.#expect(name, [2], ['I32', 'I64']);
-    const bytes = this.#bytes(entry);
+    const bytes = this.#bytes(name);
     const met =
       entry.dtype === 'I32' ? Array.from(new Int32Array(bytes)) : Array.from(new BigInt64Array(bytes), Number);
     if (met[0] !== rows || met[1] !== columns) {
@@ -120,7 +135,7 @@ export class FileWeights implements WeightSource {
 
   #floats(name: string): Float32Array {
     const entry = this.#get(name);
-    const bytes = this.#bytes(entry);
+    const bytes = this.#bytes(name);
     switch (entry.dtype) {
       case 'F32':
         return new Float32Array(bytes);
@@ -133,7 +148,8 @@ export class FileWeights implements WeightSource {
     }
   }
 
-  #bytes(entry: LocatedTensor): ArrayBuffer {
+  #bytes(name: string): ArrayBuffer {
+    const entry = this.#get(name);
     const bytes = new Uint8Array(entry.end - entry.start);
     const descriptor = this.#descriptor(entry.file);
     let offset = 0;
@@ -146,6 +162,7 @@ export class FileWeights implements WeightSource {
       }
       offset += count;
     }
+    if (!this.#digests.has(name)) this.#digests.set(name, createHash('sha256').update(bytes).digest('hex'));
     invariant(bytes.byteOffset === 0, 'a tensor is read into its own buffer');
     return bytes.buffer;
   }

@@ -46,6 +46,16 @@ function editHeader(folder: string, edit: (header: Record<string, { shape: numbe
   writeFileSync(file, Buffer.concat([length, json, bytes.subarray(8 + headerBytes)]));
 }
 
+/** Where a tensor's bytes stand in a file. */
+function locate(bytes: Buffer, name: string): { readonly start: number } {
+  const headerBytes = Number(bytes.readBigUInt64LE(0));
+  const header = JSON.parse(bytes.subarray(8, 8 + headerBytes).toString()) as Record<
+    string,
+    { data_offsets: number[] }
+  >;
+  return { start: 8 + headerBytes + (header[name]?.data_offsets[0] ?? 0) };
+}
+
 describe('describeModel', () => {
   it('describes a fixture from its headers', async () => {
     const card = await describeModel(join(fixtures, 'k2-tiny-int4'));
@@ -96,6 +106,22 @@ describe('describeModel', () => {
     expect(withTokenizer).not.toBe(digest);
     writeFileSync(join(copy, 'config.json'), `${readFileSync(join(copy, 'config.json'), 'utf8')} `);
     expect((await describeModel(copy)).digest).not.toBe(withTokenizer);
+  });
+
+  it('counts the names of special tokens only where a tiktoken file needs them', async () => {
+    const folder = tiny();
+    const digests: string[] = [];
+    for (const name of ['tokenizer_config.json', 'tiktoken.model', 'tokenizer.json']) {
+      writeFileSync(join(folder, name), `of ${name}`);
+      const before = (await describeModel(folder)).digest;
+      writeFileSync(join(folder, 'tokenizer_config.json'), `other, beside ${name}`);
+      digests.push(before, (await describeModel(folder)).digest);
+    }
+    const [plain, plainOther, tiktoken, tiktokenOther, json, jsonOther] = digests;
+    expect(plainOther).toBe(plain);
+    expect(tiktokenOther).not.toBe(tiktoken);
+    expect(jsonOther).toBe(json);
+    expect(new Set(digests).size).toBe(4);
   });
 
   it('joins the stop tokens of config.json and generation_config.json', async () => {
@@ -239,6 +265,42 @@ describe('loadModelFolder on bad folders', () => {
     expect((await failure(folder))[1]).toContain('gate_proj.weight_scale has shape [32,2], wanted [32,4]');
     writeFileSync(file, text.replace('"group_size":32', '"group_size":48'));
     expect((await failure(folder))[1]).toContain('64 columns are no multiple of group_size 48');
+  });
+
+  it('gives a digest of the weights that follows their bytes and not the order of reading', async () => {
+    const folder = tiny({ int4GroupColumns: 32 });
+    const matrices = ['model.layers.2.mlp.experts.3.up_proj', 'model.layers.0.self_attn.o_proj'] as const;
+    const digestOf = async (names: readonly string[]): Promise<string> => {
+      const { weights, config } = await loadModelFolder(folder);
+      for (const name of names) {
+        const isExpert = name.includes('experts');
+        const [rows, columns] = isExpert
+          ? [config.expertWidth, config.hiddenWidth]
+          : [config.hiddenWidth, config.heads * config.valueWidth];
+        weights.matrix(name, rows, columns);
+      }
+      weights.close();
+      return weights.contentDigest();
+    };
+    const [expert, output] = matrices;
+    const digest = await digestOf([expert, output]);
+    expect(digest).toMatch(/^[0-9a-f]{64}$/);
+    expect(await digestOf([output, expert, output])).toBe(digest);
+    expect(await digestOf([output])).not.toBe(digest);
+    const { digest: headers } = await describeModel(folder);
+    const file = join(folder, 'model.safetensors');
+    const bytes = readFileSync(file);
+    const { start } = locate(bytes, `${output}.weight`);
+    bytes[start] = (bytes[start] ?? 0) ^ 1;
+    writeFileSync(file, bytes);
+    expect(await digestOf([expert, output])).not.toBe(digest);
+    expect((await describeModel(folder)).digest).toBe(headers);
+  });
+
+  it('has no digest of weights that nobody read', async () => {
+    const { weights } = await loadModelFolder(tiny());
+    weights.close();
+    expect(() => weights.contentDigest()).toThrow(/weights are read before their digest/);
   });
 
   it('reads weights back as they were written', async () => {

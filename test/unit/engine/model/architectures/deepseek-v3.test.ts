@@ -15,6 +15,7 @@ const unreadable: WeightSource = {
   checkMatrix: refuse,
   vector: refuse,
   matrix: refuse,
+  contentDigest: refuse,
   close: () => undefined,
 };
 
