@@ -1,0 +1,1 @@
+"""Documents, questions and answers of our own making, deterministic by seed. See ../README.md."""

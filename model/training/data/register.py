@@ -1,0 +1,72 @@
+"""Registers: short documents of facts and nothing else, where a two-key look-up is learned first."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .dialogue import Answer, Citation, Document, Page, Turn, sought, thought
+from .draw import Draw
+from .facts import Difficulty, Fact, Grid, draw_grid
+from .statements import Statement, state_all
+
+
+@dataclass(frozen=True)
+class RegisterForm:
+    #: least and most
+    entities: tuple[int, int] = (2, 4)
+    attributes: tuple[int, int] = (1, 3)
+    filled: float = 1.0
+    one_type: float = 0.9
+    level: int = 1
+    #: sentences of one template, or each of its own
+    mixed: float = 0.5
+    shuffled: float = 0.7
+    questions: int = 6
+    #: `value` (shortest), `text`, `json`, or `mixed` of the last two
+    form: str = "value"
+    absent: float = 0.0
+    system: float = 0.0
+    #: weight of the loss on the document itself
+    read_weight: float = 0.0
+
+
+_NAMES = ("register.md", "notes.txt", "ledger.md", "summary.txt", "records.md", "list.txt")
+_QUESTIONS = (
+    "What is the {a} of {e}?",
+    "What is the {a} for {e}?",
+    "Which {a} does {e} have?",
+    "{e}: what is the {a}?",
+    "State the {a} of {e}.",
+)
+
+
+def ask(draw: Draw, fact: Fact) -> str:
+    return draw.choice(_QUESTIONS).format(a=fact.attribute.phrase, e=fact.entity)
+
+
+def draw_register(draw: Draw, form: RegisterForm) -> tuple[Document, list[Turn]]:
+    difficulty = Difficulty(draw.randint(*form.entities), draw.randint(*form.attributes), form.filled, form.one_type)
+    grid = draw_grid(draw, difficulty)
+    statements = state_all(draw, grid.facts, form.level, draw.chance(form.mixed))
+    if draw.chance(form.shuffled):
+        draw.shuffle(statements)
+    separator = draw.choice(("\n", " ", "\n- "))
+    text = ("- " if separator == "\n- " else "") + separator.join(one.text for one in statements)
+    document = Document(draw.choice(_NAMES), "register", [Page(1, text)])
+    asked = draw.some(statements, form.questions)
+    return document, [look_up(draw, grid, one, form) for one in asked]
+
+
+def look_up(draw: Draw, grid: Grid, statement: Statement, form: RegisterForm) -> Turn:
+    fact = statement.fact
+    before, found = statement.quote[: -len(fact.value.text)], fact.value.text
+    lead = f"Look: {fact.attribute.phrase}, {fact.entity}\nRead [1, p. 1]: {before}"
+    kind = form.form if form.form != "mixed" else draw.choice(("text", "json"))
+    citations = [] if kind == "value" else [Citation(1, statement.quote)]
+    return Turn(
+        question=ask(draw, fact),
+        thought=thought(lead, sought(found), f"\nSo: {found}"),
+        answer=Answer(found, found, citations),
+        form="json" if kind == "json" else "text",
+        strata=grid.rivals(fact),
+    )

@@ -1,0 +1,60 @@
+"""Facts as sentences, rows and lines; each with the words that prove it.
+
+A quote begins at the first word that the question knows, so that it can be found by reading forward. Levels say how
+far apart entity, attribute and value are: 1 all three in one breath, 2 words between them, 3 the entity stands in a
+heading or a table's first column.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .draw import Draw
+from .facts import Fact
+
+#: {a} attribute, {e} entity, {v} value; the quote lies between the bars
+_ADJACENT = (
+    "The |{a} of {e} is {v}|.",
+    "The |{a} for {e} is {v}|.",
+    "|{e}: {a} {v}|.",
+    "|{e}, {a}: {v}|.",
+    "For |{e} the {a} is {v}|.",
+    "|{e} has a {a} of {v}|.",
+)
+_SPREAD = (
+    "The |{a} that was agreed with {e} comes to {v}|.",
+    "As regards |{e}, the {a} was set at {v}|.",
+    "In the case of |{e} the parties recorded a {a} of {v}|.",
+    "The file on |{e} gives the {a} as {v}|.",
+    "Under the present terms |{e} keeps a {a} of {v}| until further notice.",
+    "It was noted that the |{a} of {e}, which had been open, is now {v}|.",
+    "Subject to the other clauses, the |{a} shown for {e} shall be {v}|.",
+    "|{e} reported a {a} of {v}| in its last statement.",
+)
+
+LEVELS = {1: _ADJACENT, 2: _ADJACENT + _SPREAD}
+
+
+@dataclass(frozen=True)
+class Statement:
+    fact: Fact
+    text: str
+    quote: str
+
+
+def fill(template: str, fact: Fact) -> Statement:
+    """Raises ValueError for a template without exactly two bars."""
+    parts = [part.format(a=fact.attribute.phrase, e=fact.entity, v=fact.value.text) for part in template.split("|")]
+    if len(parts) != 3:
+        raise ValueError(f"template has {len(parts) - 1} bars, allowed: 2: {template}")
+    return Statement(fact, "".join(parts), parts[1])
+
+
+def state(draw: Draw, fact: Fact, level: int) -> Statement:
+    return fill(draw.choice(LEVELS[level]), fact)
+
+
+def state_all(draw: Draw, facts: list[Fact], level: int, mixed: bool) -> list[Statement]:
+    """One sentence a fact. Not mixed: all of one template, as entries of a register are."""
+    template = draw.choice(LEVELS[level])
+    return [state(draw, fact, level) if mixed else fill(template, fact) for fact in facts]

@@ -1,0 +1,100 @@
+"""Values of facts: how they are written, and what they are as JSON."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, timedelta
+from decimal import Decimal
+
+from . import names
+from .draw import Draw
+
+_MONTHS = "January February March April May June July August September October November December".split()
+
+
+@dataclass(frozen=True)
+class Value:
+    type: str
+    #: as the document says it
+    text: str
+    #: comparable size, None for names
+    amount: Decimal | None = None
+    unit: str = ""
+
+
+def _grouped(number: Decimal) -> str:
+    return f"{number:,}"
+
+
+def money(draw: Draw, unit: str = "EUR") -> Value:
+    amount = Decimal(draw.choice((10, 50, 100, 500)) * draw.randint(3, 999))
+    return Value("money", f"{unit} {_grouped(amount)}", amount, unit)
+
+
+def percent(draw: Draw) -> Value:
+    amount = Decimal(draw.randint(1, 999)) / 10
+    return Value("percent", f"{amount} %", amount, "%")
+
+
+def count(draw: Draw) -> Value:
+    amount = Decimal(draw.randint(2, 9_999))
+    return Value("count", _grouped(amount), amount)
+
+
+def duration(draw: Draw) -> Value:
+    unit = draw.choice(("days", "weeks", "months", "hours", "minutes"))
+    amount = Decimal(draw.randint(2, 96))
+    return Value("duration", f"{amount} {unit}", amount, unit)
+
+
+def day(draw: Draw) -> Value:
+    moment = date(2021, 1, 1) + timedelta(days=draw.randrange(365 * 8))
+    return Value("date", f"{moment.day} {_MONTHS[moment.month - 1]} {moment.year}", Decimal(moment.toordinal()))
+
+
+def clock(draw: Draw) -> Value:
+    minutes = draw.randrange(24 * 60)
+    return Value("clock", f"{minutes // 60:02}:{minutes % 60:02}", Decimal(minutes))
+
+
+def measure(draw: Draw) -> Value:
+    unit = draw.choice(("kg", "mm", "bar", "kW", "litres", "km"))
+    amount = Decimal(draw.randint(11, 9_999)) / draw.choice((1, 1, 10))
+    return Value("measure", f"{_grouped(amount)} {unit}", amount, unit)
+
+
+def person(draw: Draw) -> Value:
+    return Value("person", names.person(draw))
+
+
+def place(draw: Draw) -> Value:
+    return Value("place", names.place(draw))
+
+
+def code(draw: Draw) -> Value:
+    return Value("code", names.code(draw))
+
+
+MAKERS = {
+    "money": money,
+    "percent": percent,
+    "count": count,
+    "duration": duration,
+    "date": day,
+    "clock": clock,
+    "measure": measure,
+    "person": person,
+    "place": place,
+    "code": code,
+}
+
+#: Types whose amounts may be added up and compared when their units agree.
+SUMMABLE = ("money", "count")
+
+
+def same_unit(draw: Draw, type_name: str, like: Value) -> Value:
+    """Another value of the type with the same unit: a column of a table has one."""
+    while True:
+        value = MAKERS[type_name](draw)
+        if value.unit == like.unit:
+            return value

@@ -1,0 +1,37 @@
+"""Samples of a stage: sources drawn by share, each sample made from seed and index alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import fields
+
+from .data.draw import open_draw
+from .data.register import RegisterForm, draw_register
+from .data.stream import encode_sample
+from .encoding import Tokenizer
+from .packing import Sample
+from .recipe import Source
+
+FORMS = {"register": (RegisterForm, draw_register)}
+
+
+def build_form(source: Source):
+    form = FORMS[source.kind][0]
+    known = {field.name for field in fields(form)}
+    unknown = set(source.form) - known
+    if unknown:
+        raise ValueError(f"source {source.kind}: unknown {', '.join(sorted(unknown))}, allowed: {', '.join(sorted(known))}")
+    return form(**{name: tuple(v) if isinstance(v, list) else v for name, v in source.form.items()})
+
+
+def draw_samples(
+    tokenizer: Tokenizer, sources: tuple[Source, ...], seed: int, start: int = 0, held_out: bool = False
+) -> Iterator[Sample]:
+    built = [(source, build_form(source), FORMS[source.kind][1]) for source in sources]
+    index = start
+    while True:
+        draw = open_draw(seed, "sample", index, held_out=held_out)
+        index += 1
+        source, form, make = draw.choices(built, [source.share for source in sources])[0]
+        document, turns = make(draw, form)
+        yield encode_sample(tokenizer, document, turns, draw.chance(form.system), form.read_weight)

@@ -1,0 +1,135 @@
+"""MuonClip: Muon with matched update size for matrices, AdamW for the rest, QK-Clip for attention.
+
+Muon's update of a matrix is orthogonal (five Newton-Schulz steps) and scaled by 0.2·sqrt(max(rows, columns)), so that
+its root mean square is what AdamW's would be and one learning rate serves both. QK-Clip looks at the largest
+attention logit of each head since the last step and, above the limit, shrinks that head's query and key rows.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+
+import torch
+
+from .network import Network
+
+NS_COEFFICIENTS = (3.4445, -4.7750, 2.0315)
+
+
+@torch.no_grad()
+def orthogonalize(updates: torch.Tensor) -> torch.Tensor:
+    """[n, rows, columns] → nearly orthogonal matrices of the same shape, in bfloat16 arithmetic."""
+    x = updates.to(torch.bfloat16)
+    tall = x.shape[-2] > x.shape[-1]
+    if tall:
+        x = x.transpose(-1, -2)
+    x = x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)
+    a, b, c = NS_COEFFICIENTS
+    for _ in range(5):
+        gram = x @ x.transpose(-1, -2)
+        x = a * x + (b * gram + c * gram @ gram) @ x
+    return (x.transpose(-1, -2) if tall else x).to(updates.dtype)
+
+
+@dataclass
+class Rates:
+    """Peak learning rates; the schedule multiplies both."""
+
+    muon: float = 0.004
+    adam: float = 0.003
+    decay: float = 0.1
+    momentum: float = 0.95
+
+
+class MuonClip:
+    def __init__(self, network: Network, rates: Rates, clip: float | None = 100.0):
+        self.network, self.rates, self.clip = network, rates, clip
+        self.matrices: list[tuple[str, torch.nn.Parameter]] = []
+        self.others: list[tuple[str, torch.nn.Parameter]] = []
+        for name, parameter in network.named_parameters():
+            is_matrix = parameter.ndim >= 2 and name not in ("embedding", "head")
+            (self.matrices if is_matrix else self.others).append((name, parameter))
+        self.adam = torch.optim.AdamW([p for _, p in self.others], lr=rates.adam, betas=(0.9, 0.95), weight_decay=0.0)
+        self.momenta = {name: torch.zeros_like(parameter) for name, parameter in self.matrices}
+
+    @torch.no_grad()
+    def step(self, factor: float) -> list[float]:
+        """One update with `factor` of the peak rates. Returns the largest logit of each layer before clipping."""
+        for group in self.adam.param_groups:
+            group["lr"] = self.rates.adam * factor
+        self.adam.step()
+        self._step_matrices(self.rates.muon * factor)
+        return self._clip_logits()
+
+    def zero_grad(self) -> None:
+        for parameter in self.network.parameters():
+            parameter.grad = None
+
+    def _step_matrices(self, rate: float) -> None:
+        stacks = defaultdict(list)
+        for name, parameter in self.matrices:
+            if parameter.grad is None:
+                continue
+            momentum = self.momenta[name]
+            momentum.mul_(self.rates.momentum).add_(parameter.grad)
+            update = parameter.grad + self.rates.momentum * momentum
+            # stacked experts are separate matrices, gate and up too
+            parts = update if update.ndim == 3 else update[None]
+            if name.endswith("gate_up"):
+                parts = parts.unflatten(1, (2, -1)).flatten(0, 1)
+            stacks[tuple(parts.shape[1:])].append((parameter, parts))
+        for (rows, columns), members in stacks.items():
+            updates = orthogonalize(torch.cat([parts for _, parts in members]))
+            size = 0.2 * max(rows, columns) ** 0.5
+            at = 0
+            for parameter, parts in members:
+                update = updates[at : at + parts.shape[0]].reshape(parameter.shape)
+                at += parts.shape[0]
+                parameter.mul_(1 - rate * self.rates.decay).add_(update, alpha=-rate * size)
+
+    def _clip_logits(self) -> list[float]:
+        largest = []
+        for block in self.network.blocks:
+            attention = block.attention
+            logits = attention.max_logit.clone()
+            attention.max_logit.zero_()
+            largest.append(logits.max().item())
+            if self.clip is not None:
+                clip_heads(attention, logits, self.clip)
+        return largest
+
+    def state(self) -> dict:
+        return {"adam": self.adam.state_dict(), "momenta": self.momenta}
+
+    def load_state(self, state: dict) -> None:
+        self.adam.load_state_dict(state["adam"])
+        for name, momentum in state["momenta"].items():
+            self.momenta[name].copy_(momentum)
+
+
+@torch.no_grad()
+def clip_heads(attention, logits: torch.Tensor, limit: float) -> int:
+    """QK-Clip for latent attention: content parts share the shrinking, the shared rotary key is left alone."""
+    c = attention.config
+    gamma = (limit / logits.clamp(min=1e-6)).clamp(max=1.0)
+    if bool((gamma == 1).all()):
+        return 0
+    query = (attention.q_b if c.q_lora is not None else attention.q).view(c.heads, c.qk, -1)
+    query[:, : c.nope].mul_(gamma.sqrt()[:, None, None])
+    query[:, c.nope :].mul_(gamma[:, None, None])
+    attention.kv_b.view(c.heads, c.nope + c.value, -1)[:, : c.nope].mul_(gamma.sqrt()[:, None, None])
+    return int((gamma < 1).sum())
+
+
+@torch.no_grad()
+def balance(network: Network, step: float = 0.001) -> list[float]:
+    """Moves each selection bias by the sign of its load error. Returns the worst expert's load over the mean, by layer."""
+    worst = []
+    for experts in network.expert_layers():
+        load = experts.take_load()
+        mean = load.mean().clamp(min=1e-6)
+        worst.append((load.max() / mean).item())
+        experts.bias += step * torch.sign(mean - load)
+        experts.bias -= experts.bias.mean()
+    return worst

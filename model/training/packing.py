@@ -1,0 +1,106 @@
+"""Samples to rows of equal length: documents as trunks, their questions as branches that do not see each other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from .encoding import Encoded
+from .network import visibility
+
+
+@dataclass
+class Sample:
+    trunk: Encoded
+    branches: list[Encoded]
+    #: kind and strata of each branch
+    notes: list[dict]
+    source: str = ""
+
+    @property
+    def tokens(self) -> int:
+        return len(self.trunk) + sum(len(branch) for branch in self.branches)
+
+
+@dataclass
+class Batch:
+    """All [rows, tokens]; `targets` is the next token, `weights` its loss, 0 where there is none."""
+
+    ids: torch.Tensor
+    targets: torch.Tensor
+    weights: torch.Tensor
+    sought: torch.Tensor
+    positions: torch.Tensor
+    documents: torch.Tensor
+    branches: torch.Tensor
+
+    @property
+    def visible(self) -> torch.Tensor:
+        return visibility(self.documents, self.branches)
+
+    def to(self, device: torch.device) -> Batch:
+        return Batch(*(getattr(self, name).to(device, non_blocking=True) for name in self.__dataclass_fields__))
+
+
+class Row:
+    def __init__(self, length: int):
+        self.length, self.used, self.document = length, 0, 0
+        self.ids = np.zeros(length, np.int64)
+        self.targets = np.zeros(length, np.int64)
+        self.weights = np.zeros(length, np.float32)
+        self.sought = np.zeros(length, bool)
+        self.positions = np.zeros(length, np.int64)
+        self.documents = np.full(length, -1, np.int64)
+        self.branches = np.zeros(length, np.int64)
+
+    def fits(self, sample: Sample) -> bool:
+        return self.used + sample.tokens <= self.length
+
+    def add(self, sample: Sample) -> None:
+        self._part(sample.trunk, 0, 0)
+        for index, branch in enumerate(sample.branches):
+            self._part(branch, index + 1, len(sample.trunk))
+        self.document += 1
+
+    def _part(self, part: Encoded, branch: int, position: int) -> None:
+        start, end = self.used, self.used + len(part)
+        self.ids[start:end] = part.ids
+        # the first token of a branch follows the trunk's last one, which has several followers: it is never learned
+        self.targets[start : end - 1] = part.ids[1:]
+        self.weights[start : end - 1] = part.weights[1:]
+        self.sought[start : end - 1] = part.sought[1:]
+        self.positions[start:end] = np.arange(position, position + len(part))
+        self.documents[start:end] = self.document
+        self.branches[start:end] = branch
+        self.used = end
+
+
+def pack(samples: Iterator[Sample], rows: int, length: int, open_rows: int = 4) -> Iterator[Batch]:
+    """Fills rows first-fit among a few open ones. A sample longer than a row loses its last branches, or is left out."""
+    waiting = [Row(length) for _ in range(open_rows)]
+    full: list[Row] = []
+    for sample in samples:
+        while sample.tokens > length and len(sample.branches) > 1:
+            sample.branches.pop()
+            sample.notes.pop()
+        if sample.tokens > length:
+            continue
+        row = next((row for row in waiting if row.fits(sample)), None)
+        if row is None:
+            row = max(waiting, key=lambda one: one.used)
+            waiting.remove(row)
+            full.append(row)
+            row = Row(length)
+            waiting.append(row)
+        row.add(sample)
+        if len(full) == rows:
+            yield collate(full)
+            full = []
+
+
+def collate(rows: list[Row]) -> Batch:
+    stack = {name: torch.from_numpy(np.stack([getattr(row, name) for row in rows])) for name in Batch.__dataclass_fields__}
+    return Batch(**stack)

@@ -1,0 +1,90 @@
+"""A run as data: the model's shape, its initial form, and stages with what is read, how long, and at which rate."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from .config import ModelConfig, Yarn
+from .initial import InitialForm
+from .muonclip import Rates
+
+
+@dataclass(frozen=True)
+class Source:
+    """Samples of one kind with their share of the stage's samples and the generator's own settings."""
+
+    kind: str
+    share: float
+    form: dict
+
+
+@dataclass(frozen=True)
+class Stage:
+    name: str
+    #: trained tokens, padding not counted
+    tokens: int
+    rows: int
+    length: int
+    sources: tuple[Source, ...]
+    #: factor of the peak learning rates, linear from first to second over the stage
+    rate: tuple[float, float] = (1.0, 1.0)
+    #: INT4 rounding of the experts in the forward pass
+    quantize: bool = False
+    #: rotary frequencies of the longer window
+    yarn: bool = False
+    #: the stage ends early once value accuracy where another entity has the same attribute reaches this
+    promote: float | None = None
+
+
+@dataclass(frozen=True)
+class Recipe:
+    name: str
+    config: ModelConfig
+    initial: InitialForm
+    rates: Rates
+    stages: tuple[Stage, ...]
+    seed: int = 1
+    warm_up: int = 30
+    clip: float | None = 100.0
+    balance_step: float = 0.001
+    eval_every: int = 200
+    eval_questions: int = 200
+    source: dict = field(default_factory=dict)
+
+
+def _only(kind: type, fields: dict, where: str) -> dict:
+    known = set(kind.__dataclass_fields__)
+    unknown = set(fields) - known
+    if unknown:
+        raise ValueError(f"{where}: unknown {', '.join(sorted(unknown))}, allowed: {', '.join(sorted(known))}")
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}
+
+
+def parse_stage(fields: dict) -> Stage:
+    parsed = _only(Stage, fields, f"stage {fields.get('name')}")
+    parsed["sources"] = tuple(Source(**_only(Source, source, "source")) for source in fields["sources"])
+    return Stage(**parsed)
+
+
+def parse_recipe(fields: dict) -> Recipe:
+    model = _only(ModelConfig, fields["config"], "config")
+    yarn = model.pop("yarn", None)
+    return Recipe(
+        name=fields["name"],
+        config=ModelConfig(**model, yarn=Yarn(**yarn) if yarn else None),
+        initial=InitialForm(**_only(InitialForm, fields.get("initial", {}), "initial")),
+        rates=Rates(**_only(Rates, fields.get("rates", {}), "rates")),
+        stages=tuple(parse_stage(stage) for stage in fields["stages"]),
+        **{
+            name: fields[name]
+            for name in ("seed", "warm_up", "clip", "balance_step", "eval_every", "eval_questions")
+            if name in fields
+        },
+        source=fields,
+    )
+
+
+def load_recipe(path: Path) -> Recipe:
+    return parse_recipe(json.loads(path.read_text()))

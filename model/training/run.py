@@ -1,0 +1,172 @@
+"""Trains by a recipe, from where it was left.
+
+    python -m training.run RECIPE.json --state FOLDER --tokenizer tokenizer.json [--minutes N]
+
+The folder holds `state.pt` (written every few minutes and at the end of each stage) and `log.jsonl`. Ending the
+process loses at most what came after the last state; starting it again goes on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import os
+import time
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+
+from .encoding import Tokenizer
+from .evaluate import evaluate
+from .initial import initialize
+from .mixture import draw_samples
+from .muonclip import MuonClip, balance
+from .network import Network
+from .packing import Batch, Sample, pack
+from .recipe import Recipe, Stage, load_recipe
+
+SAVE_EVERY_S = 240
+
+
+class Trainer:
+    def __init__(self, recipe: Recipe, folder: Path, tokenizer: Tokenizer, device: str):
+        self.recipe, self.folder, self.tokenizer = recipe, folder, tokenizer
+        self.device = torch.device(device)
+        folder.mkdir(parents=True, exist_ok=True)
+        self.network = Network(recipe.config)
+        initialize(self.network, recipe.initial)
+        self.network.to(self.device).train()
+        for block in self.network.blocks:
+            block.attention.track = True
+        self.optimizer = MuonClip(self.network, recipe.rates, recipe.clip)
+        #: where the run stands: stage, tokens in it, samples drawn in it, steps and tokens of the whole run
+        self.place = {"stage": 0, "stage_tokens": 0, "samples": 0, "step": 0, "tokens": 0, "seconds": 0.0}
+        self._load()
+
+    def _load(self) -> None:
+        path = self.folder / "state.pt"
+        if not path.exists():
+            return
+        state = torch.load(path, map_location=self.device, weights_only=True)
+        self.network.load_state_dict(state["network"])
+        self.optimizer.load_state(state["optimizer"])
+        self.place = state["place"]
+
+    def save(self) -> None:
+        state = {"network": self.network.state_dict(), "optimizer": self.optimizer.state(), "place": self.place}
+        # whole or not at all: an interrupted write leaves the old state
+        torch.save(state, self.folder / "state.part")
+        os.replace(self.folder / "state.part", self.folder / "state.pt")
+
+    def log(self, **entry) -> None:
+        with (self.folder / "log.jsonl").open("a") as file:
+            file.write(json.dumps({**self.place, **entry}) + "\n")
+
+    def run(self, deadline: float | None) -> bool:
+        """Goes on to the end of the recipe or to the deadline (monotonic seconds). True: the recipe is done."""
+        while self.place["stage"] < len(self.recipe.stages):
+            stage = self.recipe.stages[self.place["stage"]]
+            if not self._run_stage(stage, deadline):
+                self.save()
+                return False
+            self.place.update(stage=self.place["stage"] + 1, stage_tokens=0, samples=0)
+            self.save()
+        return True
+
+    def _run_stage(self, stage: Stage, deadline: float | None) -> bool:
+        for experts in self.network.expert_layers():
+            experts.quantize = stage.quantize
+        self.network.config = self.recipe.config if stage.yarn else self.recipe.config.changed(yarn=None)
+        seed = self.recipe.seed * 1000 + self.place["stage"]
+        saved = time.monotonic()
+        for batch in pack(self._counted(draw_samples(self.tokenizer, stage.sources, seed, self.place["samples"])), stage.rows, stage.length):
+            started = time.monotonic()
+            progress = self.place["stage_tokens"] / stage.tokens
+            if progress >= 1:
+                return True
+            factor = stage.rate[0] + (stage.rate[1] - stage.rate[0]) * progress
+            warm = min(1.0, (self.place["step"] + 1) / self.recipe.warm_up)
+            self._step(batch, factor * warm, stage, started)
+            now = time.monotonic()
+            if self.place["step"] % self.recipe.eval_every == 0 and self._evaluate(stage):
+                return True
+            if now - saved > SAVE_EVERY_S:
+                self.save()
+                saved = now
+            if deadline is not None and now > deadline:
+                return False
+        raise RuntimeError(f"stage {stage.name}: the samples ended")
+
+    def _counted(self, samples):
+        for sample in samples:
+            self.place["samples"] += 1
+            yield sample
+
+    def _step(self, batch: Batch, factor: float, stage: Stage, started: float) -> None:
+        batch = batch.to(self.device)
+        loss, tokens = self._loss(batch)
+        self.optimizer.zero_grad()
+        loss.backward()
+        logits = self.optimizer.step(factor)
+        load = balance(self.network, self.recipe.balance_step)
+        self.place["step"] += 1
+        self.place["tokens"] += tokens
+        self.place["stage_tokens"] += tokens
+        self.place["seconds"] += time.monotonic() - started
+        if self.place["step"] % 10 == 0:
+            self.log(
+                event="step",
+                loss=round(loss.item(), 4),
+                rate=round(factor, 4),
+                max_logit=[round(one, 1) for one in logits],
+                load=[round(one, 2) for one in load],
+                speed=round(tokens / (time.monotonic() - started)),
+            )
+
+    def _loss(self, batch: Batch) -> tuple[torch.Tensor, int]:
+        """Mean over the tokens that are learned, and how many tokens were read."""
+        wanted = (batch.weights > 0).flatten().nonzero().squeeze(1)
+        with torch.autocast(self.device.type, dtype=torch.bfloat16):
+            logits = self.network(batch.ids, batch.positions, batch.visible, wanted)
+        weights = batch.weights.flatten()[wanted]
+        losses = F.cross_entropy(logits.float(), batch.targets.flatten()[wanted], reduction="none")
+        return (losses * weights).sum() / weights.sum(), int((batch.documents >= 0).sum())
+
+    def _held_out(self, stage: Stage) -> list[Sample]:
+        samples = draw_samples(self.tokenizer, stage.sources, 77_777, held_out=True)
+        chosen, questions = [], 0
+        for sample in itertools.islice(samples, 4 * self.recipe.eval_questions):
+            if sample.tokens <= stage.length:
+                chosen.append(sample)
+                questions += len(sample.branches)
+            if questions >= self.recipe.eval_questions:
+                break
+        return chosen
+
+    def _evaluate(self, stage: Stage) -> bool:
+        report = evaluate(self.network, self._held_out(stage), stage.length)
+        self.log(event="eval", stage_name=stage.name, report=report)
+        hard = report.get("same attribute, other entity", report["all"])
+        print(f"{self.place['step']:6} {self.place['tokens'] / 1e6:7.2f}M {self.place['seconds'] / 60:6.1f} min "
+              f"{stage.name}: value {hard['value']:.3f} exact {hard['exact']:.3f} (guess {hard['guess_by_attribute']:.3f}) "
+              f"of {hard['count']}", flush=True)
+        return stage.promote is not None and hard["value"] >= stage.promote
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("recipe", type=Path)
+    parser.add_argument("--state", type=Path, required=True)
+    parser.add_argument("--tokenizer", type=Path, required=True)
+    parser.add_argument("--minutes", type=float)
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    options = parser.parse_args()
+    trainer = Trainer(load_recipe(options.recipe), options.state, Tokenizer(options.tokenizer), options.device)
+    deadline = None if options.minutes is None else time.monotonic() + options.minutes * 60
+    print("done" if trainer.run(deadline) else "stopped, state saved")
+
+
+if __name__ == "__main__":
+    main()
