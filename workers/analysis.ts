@@ -14,6 +14,7 @@ import { CancelWatch } from './compose/cancel-watch.ts';
 import { buildDocumentSource } from './compose/document-source.ts';
 import { forkEngine } from './compose/fork-engine.ts';
 import { openShared } from './compose/open-shared.ts';
+import { buildDeltaPublisher } from './compose/publish-deltas.ts';
 import { buildProgressReporter } from './compose/report-progress.ts';
 import { type RunningProcess, runProcess } from './compose/run-process.ts';
 
@@ -65,7 +66,7 @@ async function start(config: Config, log: Logger): Promise<RunningProcess> {
         priority,
         signal,
         onProgress,
-        openDeltas: null,
+        openDeltas: buildDeltaPublisher(bus, batch.id),
       });
     } catch (error) {
       if (error instanceof AppError && error.family === 'input') return presentLineError(error);

@@ -12,6 +12,7 @@ import { newRequestId } from './request-id.ts';
 import { registerAnalysisRoutes } from './routes/analyses.ts';
 import { registerBatchRoutes } from './routes/batches.ts';
 import { registerChatRoutes } from './routes/chat.ts';
+import { registerEmbeddingRoutes } from './routes/embeddings.ts';
 import { registerFileRoutes } from './routes/files.ts';
 import { registerHealthRoutes, registerMetricsRoute } from './routes/health.ts';
 import { registerModelRoutes } from './routes/models.ts';
@@ -62,6 +63,7 @@ export function buildServer(deps: ServerDeps, rawOptions: ApiOptions): FastifyIn
     registerBatchRoutes(guarded, deps);
     registerAnalysisRoutes(guarded, deps, options);
     registerChatRoutes(guarded, deps, options, shutdown.signal);
+    registerEmbeddingRoutes(guarded, deps, options, shutdown.signal);
     done();
   });
   return app;

@@ -1,7 +1,7 @@
 import type { FastifyRequest } from 'fastify';
 import { AppError } from '../base/errors.ts';
 import { defaultTenant } from '../base/ids.ts';
-import { parseLineRequest } from '../batch/index.ts';
+import { type LineRequest, parseLineRequest } from '../batch/index.ts';
 import type { BatchRecord, LineUrl } from '../batch/records.schema.ts';
 import type { CompiledApiOptions } from './options.ts';
 import type { ServerDeps } from './ports.ts';
@@ -10,23 +10,26 @@ import type { ServerDeps } from './ports.ts';
 const customId = 'request';
 const filename = 'request.jsonl';
 
+/** A call that is stored and not at work yet. */
+export interface StoredCall {
+  readonly record: BatchRecord;
+  readonly request: LineRequest;
+}
+
 /**
  * Stores a single call as a batch of one line, before all others in the queue. Its caller waits, so unlike a batch it is
  * refused when the queue is away: nothing would run soon, and a repeat costs nothing.
  * @throws `input.*` for a body that no line may have; `transient.*`
  */
-export async function createOneLineBatch(
-  deps: ServerDeps,
+export async function storeOneLine(
+  { batches, queue, models }: ServerDeps,
   { maxLineBytes }: CompiledApiOptions,
   endpoint: LineUrl,
   { body }: FastifyRequest,
-): Promise<BatchRecord> {
-  const { batches, queue, models } = deps;
-  parseLineRequest(
-    endpoint,
-    body,
-    models.map(({ id }) => id),
-  );
+): Promise<StoredCall> {
+  const ids = models.map(({ id }) => id);
+  const widths = Object.fromEntries(models.map(({ id, hiddenWidth }) => [id, hiddenWidth]));
+  const request = parseLineRequest(endpoint, body, ids, { streaming: true, widths });
   const line = Buffer.from(JSON.stringify({ custom_id: customId, method: 'POST', url: endpoint, body }));
   if (line.length > maxLineBytes)
     throw new AppError('input.too-large', `request of ${line.length} bytes; at most ${maxLineBytes} are allowed`);
@@ -42,13 +45,29 @@ export async function createOneLineBatch(
     outputExpiresAfterSeconds: null,
     priority: 'interactive',
   });
+  return { record, request };
+}
+
+/** Puts a stored call to work. @throws `transient.queue-unreachable`; the call is cancelled then */
+export async function announceOneLine({ batches, queue }: ServerDeps, { tenant, id }: BatchRecord): Promise<void> {
   try {
-    await queue.addControl({ version: 1, tenant: record.tenant, batchId: record.id });
+    await queue.addControl({ version: 1, tenant, batchId: id });
   } catch (error) {
     // the caller hears that it failed, so it must not run unseen at the next sweep
-    await batches.cancelBatch(record.tenant, record.id);
+    await batches.cancelBatch(tenant, id);
     throw error;
   }
+}
+
+/** Stores a call and puts it to work. @throws what its two parts throw */
+export async function createOneLineBatch(
+  deps: ServerDeps,
+  options: CompiledApiOptions,
+  endpoint: LineUrl,
+  request: FastifyRequest,
+): Promise<BatchRecord> {
+  const { record } = await storeOneLine(deps, options, endpoint, request);
+  await announceOneLine(deps, record);
   return record;
 }
 

@@ -8,12 +8,14 @@ export interface ApiOptions {
   /** Most bytes of a chat or analysis request. @defaultValue 1 MiB, the limit of a line */
   readonly maxLineBytes?: number;
   /**
-   * Longest wait of a synchronous chat completion.
+   * Longest wait of a synchronous call, and longest silence of a stream.
    * @defaultValue 570,000: the stock client gives up at 600 s, and it should hear the reason from us
    */
   readonly syncTimeoutMs?: number;
   /** Wait between two looks at the store while no event arrives. @defaultValue 500 growing to 2,000 */
   readonly syncPollMs?: number;
+  /** Silence of a stream after which it says that it is alive. @defaultValue 10,000, well below what proxies cut at */
+  readonly heartbeatMs?: number;
   /** Longest time a refused upload is still read, so that its sender hears why. @defaultValue 10,000 */
   readonly drainMs?: number;
 }
@@ -27,6 +29,7 @@ export function compileApiOptions(options: ApiOptions): CompiledApiOptions {
     maxLineBytes: 1 << 20,
     syncTimeoutMs: 570_000,
     syncPollMs: 500,
+    heartbeatMs: 10_000,
     drainMs: 10_000,
     ...options,
   };

@@ -25,7 +25,8 @@ export async function lookUntilFound<Found>(
   let heard = false;
   let wake = (): void => {};
   const unsubscribe = bus.subscribe((event) => {
-    if (event.batchId !== batchId) return;
+    // what an answer gained is no sign of its end, and comes with every token
+    if (event.batchId !== batchId || event.type === 'line-delta') return;
     heard = true;
     wake();
   });

@@ -9,6 +9,7 @@ export type { FileDescription, FileListOptions, FilePage, StoredBytes } from './
 export { type Finalized, finalizeBatch } from './finalizer.ts';
 export { Janitor, type JanitorDeps } from './janitor.ts';
 export { readLines } from './line-reader.ts';
+export { lineTokenOf } from './line-token.ts';
 export { type LineLimits, type ValidatedLine, validateLines } from './line-validation.ts';
 export { findPlan, loadPlan } from './plan-store.ts';
 export { planUnits } from './planner.ts';

@@ -1,6 +1,6 @@
 import type { Clock } from '../base/clock.ts';
 import { isAppError } from '../base/errors.ts';
-import { sha256Hex } from '../base/hash.ts';
+import { lineTokenOf } from './line-token.ts';
 import type { Line, LineResult, PlannedUnit } from './records.schema.ts';
 import type { UnitLog } from './unit-log.ts';
 
@@ -95,7 +95,7 @@ async function runLine(deps: UnitRunnerDeps, line: Line, seed: number, signal: A
 }
 
 function lineResult(deps: UnitRunnerDeps, line: Line, answer: UnitLineAnswer): LineResult {
-  const token = sha256Hex(`${deps.batchId}/${line.index}`).slice(0, 24);
+  const token = lineTokenOf(deps.batchId, line.index);
   return {
     index: line.index,
     outcome: answer.statusCode < 400 ? 'completed' : 'failed',

@@ -1,4 +1,4 @@
-import { sha256Hex } from '../base/hash.ts';
+import { lineTokenOf } from './line-token.ts';
 import type { Line, LineResult, SealReason } from './records.schema.ts';
 
 /** What the caller reads about a line that has no result when its unit is sealed. */
@@ -29,7 +29,7 @@ export function buildUnrunResult(
     index: line.index,
     outcome: 'failed',
     output: {
-      id: `batch_req_${sha256Hex(`${batchId}/${line.index}`).slice(0, 24)}`,
+      id: `batch_req_${lineTokenOf(batchId, line.index)}`,
       custom_id: line.custom_id,
       response: null,
       error: reasons[reason],

@@ -1,4 +1,13 @@
-export { type ControlJob, type QuireEvent, queueNames, type UnitJob, type UnitProgress } from './messages.schema.ts';
+export {
+  type ControlJob,
+  type LineDelta,
+  type QuireEvent,
+  queueNames,
+  type TextPiece,
+  type ToolCallPiece,
+  type UnitJob,
+  type UnitProgress,
+} from './messages.schema.ts';
 export { type ConsumerOptions, openControlConsumer, openUnitConsumer } from './open-consumer.ts';
 export { openEventBus } from './open-event-bus.ts';
 export { openWorkQueue } from './open-work-queue.ts';

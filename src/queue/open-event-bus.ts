@@ -1,4 +1,5 @@
 import type { QuireEvent, UnitProgress } from './messages.schema.ts';
+import { parseEvent, parseProgress } from './parse-news.ts';
 import type { EventBus } from './ports.ts';
 import { openCommandConnection, openPatientConnection, type RedisOptions, reach } from './redis-connection.ts';
 
@@ -72,33 +73,4 @@ export function openEventBus(options: RedisOptions): EventBus {
       subscriber.disconnect();
     },
   };
-}
-
-const eventTypes: readonly string[] = [
-  'unit-segment',
-  'unit-end',
-  'batch-change',
-  'batch-cancel',
-] satisfies QuireEvent['type'][];
-
-/** null for what is not ours: anybody with the password may publish. */
-function parseEvent(text: string): QuireEvent | null {
-  const value = parseObject(text);
-  if (value === null || typeof value['batchId'] !== 'string') return null;
-  return eventTypes.includes(String(value['type'])) ? (value as unknown as QuireEvent) : null;
-}
-
-function parseProgress(text: string): UnitProgress | null {
-  const value = parseObject(text);
-  if (value === null || typeof value['unitId'] !== 'string' || typeof value['atMs'] !== 'number') return null;
-  return value as unknown as UnitProgress;
-}
-
-function parseObject(text: string): Readonly<Record<string, unknown>> | null {
-  try {
-    const value: unknown = JSON.parse(text);
-    return typeof value === 'object' && value !== null ? (value as Readonly<Record<string, unknown>>) : null;
-  } catch {
-    return null;
-  }
 }

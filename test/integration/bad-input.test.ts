@@ -181,9 +181,11 @@ describe('a line that cannot be answered', () => {
     ['unknown model', { model: 'gpt-9' }, 'model_not_found', /"gpt-9".*quire-nano/],
     ['no model', { model: undefined }, 'invalid_request', /model is required/],
     ['unknown field', { foo: 1 }, 'unknown_parameter', /unknown field.*foo/],
-    ['unsupported field', { logprobs: true }, 'unsupported_parameter', /logprobs is true/],
-    ['several choices', { n: 2 }, 'unsupported_parameter', /n is 2/],
-    ['stream', { stream: true }, 'unsupported_parameter', /stream is true/],
+    ['unsupported field', { store: true }, 'unsupported_parameter', /store is true/],
+    ['too many choices', { n: 9 }, 'invalid_request', /n is 9.*from 1 to 8/],
+    ['alternatives of nothing', { top_logprobs: 3 }, 'invalid_request', /top_logprobs is 3; it needs logprobs true/],
+    ['a tool that is not declared', { tool_choice: 'required' }, 'invalid_request', /tools declares none/],
+    ['stream', { stream: true }, 'unsupported_parameter', /stream is true; a line of a batch is answered as a whole/],
     ['no messages', { messages: [] }, 'invalid_request', /messages/],
     ['unknown role', { messages: [{ role: 'wizard', content: 'x' }] }, 'invalid_request', /"wizard".*one of/],
     [
@@ -328,7 +330,7 @@ describe('a call that cannot be served', () => {
     ['a prototype key', 'POST', completions, '{"__proto__":{"a":1}}', 400, 'invalid_json', /./],
     ['an unknown model', 'POST', completions, chat({ model: 'x' }), 404, 'model_not_found', /"x".*quire-nano/],
     ['an unknown field', 'POST', completions, chat({ foo: 1 }), 400, 'unknown_parameter', /foo/],
-    ['a stream', 'POST', completions, chat({ stream: true }), 400, 'unsupported_parameter', /stream/],
+    ['options of no stream', 'POST', completions, chat({ stream_options: {} }), 400, 'invalid_request', /stream true/],
     [
       'a prompt beyond the window',
       'POST',

@@ -1,20 +1,21 @@
-import type { FastifyInstance, FastifyReply } from 'fastify';
-import { AppError } from '../../base/errors.ts';
-import type { BatchRecord } from '../../batch/records.schema.ts';
-import { cancelAndTell } from '../cancel.ts';
-import { buildAnswerFinder, type LineAnswer } from '../line-answer.ts';
-import { createOneLineBatch } from '../one-line-batch.ts';
+import type { FastifyInstance } from 'fastify';
+import { unixSeconds } from '../../base/clock.ts';
+import { lineTokenOf } from '../../batch/index.ts';
+import { announceOneLine, storeOneLine } from '../one-line-batch.ts';
 import type { CompiledApiOptions } from '../options.ts';
 import type { ServerDeps } from '../ports.ts';
 import { chatCompletionSchema } from '../schemas/chat.schema.ts';
 import { errorResponses } from '../schemas/error.schema.ts';
-import { lookUntilFound } from '../wake-up.ts';
+import { sendStream } from '../stream/send-stream.ts';
+import { streamCompletion } from '../stream/stream-completion.ts';
+import { signalWhenLeft, waitForAnswer } from '../wait-for-answer.ts';
 
 const endpoint = '/v1/chat/completions';
 
 /**
  * A synchronous completion is a batch of one line: stored, queued before all others, and read from the store when it is
- * done. Whoever stops waiting for it (caller, time limit, shutdown) cancels it.
+ * done, or from the news of it while it is written. Whoever stops waiting for it (caller, time limit, shutdown) cancels
+ * it.
  */
 export function registerChatRoutes(
   app: FastifyInstance,
@@ -25,52 +26,29 @@ export function registerChatRoutes(
   const schema = { response: { 200: chatCompletionSchema, ...errorResponses } };
 
   app.post(endpoint, { bodyLimit: options.maxLineBytes, schema }, async (request, reply) => {
-    const left = signalWhenLeft(reply);
-    const record = await createOneLineBatch(deps, options, endpoint, request);
-    const { status, body } = await waitForAnswer(deps, options, record, AbortSignal.any([left, shutdown]));
-    return reply.code(status).send(body);
+    const signal = AbortSignal.any([signalWhenLeft(reply), shutdown]);
+    const { record, request: line } = await storeOneLine(deps, options, endpoint, request);
+    if (line.type !== 'chat' || line.chat.stream === null) {
+      await announceOneLine(deps, record);
+      const { status, body } = await waitForAnswer(deps, options, record, signal);
+      return reply.code(status).send(body);
+    }
+    const { choices, stream, model } = line.chat;
+    const frame = {
+      id: `chatcmpl-${lineTokenOf(record.id, 0)}`,
+      created: unixSeconds(deps.clock.nowMs()),
+      model,
+      system_fingerprint: fingerprintOf(deps, model),
+    };
+    const items = streamCompletion(deps, options, {
+      record,
+      answer: { frame, choices, includeUsage: stream.includeUsage },
+      announce: () => deps.queue.addControl({ version: 1, tenant: record.tenant, batchId: record.id }),
+      signal,
+    });
+    return sendStream(items, request, reply, deps.log);
   });
 }
 
-/** Aborts when the connection ends before the answer is out. */
-function signalWhenLeft(reply: FastifyReply): AbortSignal {
-  const left = new AbortController();
-  reply.raw.once('close', () => {
-    if (!reply.raw.writableFinished) left.abort(new AppError('cancelled.by-user', 'the caller closed the connection'));
-  });
-  return left.signal;
-}
-
-async function waitForAnswer(
-  deps: ServerDeps,
-  { syncTimeoutMs, syncPollMs }: CompiledApiOptions,
-  record: BatchRecord,
-  stopped: AbortSignal,
-): Promise<LineAnswer> {
-  const { bus, clock, store, batches } = deps;
-  const finished = new AbortController();
-  const late = new AbortController();
-  clock.sleep(syncTimeoutMs, finished.signal).then(
-    () => late.abort(timeoutError(syncTimeoutMs)),
-    () => {},
-  );
-  const signal = AbortSignal.any([stopped, late.signal]);
-  const look = buildAnswerFinder(store, batches, { tenant: record.tenant, batchId: record.id });
-  try {
-    return await lookUntilFound({ bus, clock, pollMs: syncPollMs }, record.id, look, signal);
-  } catch (error) {
-    await cancelAndTell(deps, record).catch((err: unknown) =>
-      deps.log.warn({ batchId: record.id, err }, 'abandoned request could not be cancelled'),
-    );
-    throw error;
-  } finally {
-    finished.abort();
-  }
-}
-
-const timeoutError = (timeoutMs: number): AppError =>
-  new AppError(
-    'transient.timeout',
-    `no answer within ${timeoutMs / 1000} s, the request was cancelled: send long work as a batch`,
-    { details: { timeoutMs } },
-  );
+const fingerprintOf = ({ models }: ServerDeps, model: string): string =>
+  models.find(({ id }) => id === model)?.digest.slice(0, 16) ?? '';

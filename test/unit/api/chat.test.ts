@@ -2,17 +2,12 @@ import { describe, expect, it } from 'vitest';
 import { AppError } from '../../../src/base/errors.ts';
 import { moveBatch } from '../../../src/batch/index.ts';
 import { answerOneLine, buildTestApi, modelCard, type TestApi } from '../../support/build-api.ts';
+import { waitingBatch } from '../../support/line-news.ts';
 
 const body = { model: modelCard.id, messages: [{ role: 'user', content: 'hello' }] };
 
 const complete = ({ app }: TestApi, payload: object = body) =>
   app.inject({ method: 'POST', url: '/v1/chat/completions', payload });
-
-/** The batch behind the request that is waiting now. */
-const waitingBatch = async ({ queue }: TestApi): Promise<{ tenant: string; id: string }> => {
-  while (queue.controls.length === 0) await new Promise((resolve) => setImmediate(resolve));
-  return { tenant: 'default', id: queue.controls.at(-1)?.batchId ?? '' };
-};
 
 const completion = {
   id: 'chatcmpl-1',
@@ -131,7 +126,8 @@ describe('POST /v1/chat/completions', () => {
   });
 
   it.each([
-    ['streaming', { ...body, stream: true }, 400, 'stream'],
+    ['options of a stream without one', { ...body, stream_options: { include_usage: true } }, 400, 'stream_options'],
+    ['too many choices', { ...body, n: 9 }, 400, 'n'],
     ['another model', { ...body, model: 'gpt-5' }, 404, 'model'],
     ['no messages', { model: modelCard.id }, 400, 'messages'],
     ['an unknown field', { ...body, temprature: 1 }, 400, 'temprature'],
@@ -140,14 +136,6 @@ describe('POST /v1/chat/completions', () => {
     expect(answer.statusCode).toBe(status);
     expect(answer.json().error.param).toBe(param);
     expect((await refusing.store.list('')).objects).toEqual([]);
-  });
-
-  it('says that streaming is not available yet', async () => {
-    const answer = await complete(refusing, { ...body, stream: true });
-    expect(answer.json().error).toMatchObject({
-      code: 'unsupported_parameter',
-      message: expect.stringContaining('streaming is not available yet'),
-    });
   });
 
   it('cancels what it stored when redis goes away before the janitor is told', async () => {

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { lookUntilFound } from '../../../src/api/wake-up.ts';
 import { FakeBus } from '../../support/fake-queue.ts';
+import { lineDelta } from '../../support/line-news.ts';
 
 /** A clock whose sleeps end by hand or by their signal. */
 function handClock() {
@@ -40,6 +41,7 @@ describe('lookUntilFound', () => {
     );
     await settle();
     await bus.publish({ type: 'unit-end', batchId: 'other', unitId: 'u' });
+    await bus.publish(lineDelta('b', 1, { content: { at: 0, text: 'x' } }));
     await settle();
     expect(looks).toBe(1);
     await bus.publish({ type: 'unit-end', batchId: 'b', unitId: 'u' });
