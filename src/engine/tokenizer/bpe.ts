@@ -1,3 +1,14 @@
+/** Which neighbours become one token, and in what order. */
+export interface PairTable {
+  /**
+   * Rank of joining two neighbours, the lower first; -1 when they do not join.
+   * @param bytes the whole piece as Latin-1 text, in which the pair stands at [start, end)
+   */
+  rankOf(left: number, right: number, bytes: string, start: number, end: number): number;
+  /** The token that a join of this rank makes. */
+  joinedId(rank: number): number;
+}
+
 /** A merge of two token ids into one; earlier merges come first. */
 export interface Merge {
   readonly left: number;
@@ -5,11 +16,36 @@ export interface Merge {
   readonly merged: number;
 }
 
+/** Pairs by a list of merges. */
+export function buildMergeTable(merges: readonly Merge[]): PairTable {
+  const idSpace = merges.reduce((top, { left, right }) => Math.max(top, left + 1, right + 1), 1);
+  const ranks = new Map<number, number>();
+  for (const [rank, { left, right }] of merges.entries()) {
+    const key = left * idSpace + right;
+    if (!ranks.has(key)) ranks.set(key, rank);
+  }
+  return {
+    rankOf: (left, right) => (left < idSpace && right < idSpace ? (ranks.get(left * idSpace + right) ?? -1) : -1),
+    joinedId: (rank) => (merges[rank] as Merge).merged,
+  };
+}
+
+/** Pairs by what they spell: any two neighbours join whose bytes together are a token, its id is the rank (tiktoken). */
+export function buildSpellingTable(ids: ReadonlyMap<string, number>): PairTable {
+  let longest = 0;
+  for (const bytes of ids.keys()) longest = Math.max(longest, bytes.length);
+  return {
+    rankOf: (_left, _right, bytes, start, end) =>
+      end - start > longest ? -1 : (ids.get(bytes.slice(start, end)) ?? -1),
+    joinedId: (rank) => rank,
+  };
+}
+
 export interface BytePairTables {
   /** Token of each single byte, 256 entries. */
   readonly byteIds: readonly number[];
-  readonly merges: readonly Merge[];
-  /** Tokens by their bytes as Latin-1 text, when a whole piece that is a token needs no merges; else null. */
+  readonly pairs: PairTable;
+  /** Tokens by their bytes as Latin-1 text, when a whole piece that is a token needs no joining; else null. */
   readonly wholePieces: ReadonlyMap<string, number> | null;
 }
 
@@ -18,30 +54,19 @@ const cachedCharacters = 48;
 const cachedPieces = 65_536;
 
 /**
- * Byte-level byte pair encoding: of all adjacent pairs the one with the lowest rank merges first, the leftmost of equals.
+ * Byte-level byte pair encoding: of all adjacent pairs the one with the lowest rank joins first, the leftmost of equals.
  * A heap of candidate pairs makes it O(n log n) in the bytes of a piece.
  */
 export class BytePairEncoder {
   readonly #byteIds: readonly number[];
-  readonly #merges: readonly Merge[];
+  readonly #pairs: PairTable;
   readonly #wholePieces: ReadonlyMap<string, number> | null;
-  /** Rank by pair, keyed `left * #idSpace + right`. */
-  readonly #ranks = new Map<number, number>();
-  readonly #idSpace: number;
   readonly #cache = new Map<string, readonly number[]>();
 
   constructor(tables: BytePairTables) {
     this.#byteIds = tables.byteIds;
-    this.#merges = tables.merges;
+    this.#pairs = tables.pairs;
     this.#wholePieces = tables.wholePieces;
-    this.#idSpace = tables.merges.reduce(
-      (top, { left, right, merged }) => Math.max(top, left + 1, right + 1, merged + 1),
-      Math.max(...tables.byteIds) + 1,
-    );
-    for (const [rank, { left, right }] of tables.merges.entries()) {
-      const key = left * this.#idSpace + right;
-      if (!this.#ranks.has(key)) this.#ranks.set(key, rank);
-    }
   }
 
   /** Appends the ids of one piece. */
@@ -60,46 +85,50 @@ export class BytePairEncoder {
   }
 
   #encodeBytes(bytes: Buffer): readonly number[] {
-    const whole = this.#wholePieces?.get(bytes.toString('latin1'));
+    const text = bytes.toString('latin1');
+    const whole = this.#wholePieces?.get(text);
     if (whole !== undefined) return [whole];
     const ids = Int32Array.from(bytes, (byte) => this.#byteIds[byte] as number);
-    const next = Int32Array.from(bytes, (_, index) => index + 1);
-    const previous = Int32Array.from(bytes, (_, index) => index - 1);
-    this.#mergeAll(ids, next, previous);
+    const next = this.#joinAll(ids, text);
     const tokens: number[] = [];
     for (let at = 0; at < ids.length; at = next[at] as number) tokens.push(ids[at] as number);
     return tokens;
   }
 
-  /** Merges in place: position p holds a token or is skipped by `next` of the one before. */
-  #mergeAll(ids: Int32Array, next: Int32Array, previous: Int32Array): void {
+  /** Joins in place: position p holds a token, or is skipped by the `next` of the one before. Returns `next`. */
+  #joinAll(ids: Int32Array, text: string): Int32Array {
     const total = ids.length;
+    const next = Int32Array.from(ids, (_, index) => index + 1);
+    const previous = Int32Array.from(ids, (_, index) => index - 1);
+    // of the pair that begins at each position as it stands now; heap entries that say otherwise are out of date
+    const ranks = new Int32Array(total).fill(-1);
     const heap = new NumberHeap();
     const consider = (at: number): void => {
       const after = next[at] as number;
-      if (after >= total) return;
-      const rank = this.#ranks.get((ids[at] as number) * this.#idSpace + (ids[after] as number));
-      if (rank !== undefined) heap.push(rank * total + at);
+      const rank =
+        after < total
+          ? this.#pairs.rankOf(ids[at] as number, ids[after] as number, text, at, next[after] as number)
+          : -1;
+      ranks[at] = rank;
+      if (rank >= 0) heap.push(rank * total + at);
     };
     for (let at = 0; at < total; at++) consider(at);
     for (let entry = heap.pop(); entry !== undefined; entry = heap.pop()) {
       const at = entry % total;
-      const merge = this.#merges[(entry - at) / total] as Merge;
+      const rank = (entry - at) / total;
+      if (ranks[at] !== rank) continue;
       const after = next[at] as number;
-      // a neighbour may have merged since the entry was made
-      if (ids[at] !== merge.left || after >= total || ids[after] !== merge.right) continue;
-      ids[at] = merge.merged;
-      ids[after] = gone;
       const beyond = next[after] as number;
+      ids[at] = this.#pairs.joinedId(rank);
+      ranks[after] = -1;
       next[at] = beyond;
       if (beyond < total) previous[beyond] = at;
       if ((previous[at] as number) >= 0) consider(previous[at] as number);
       consider(at);
     }
+    return next;
   }
 }
-
-const gone = -1;
 
 /** Binary heap, smallest first. */
 class NumberHeap {

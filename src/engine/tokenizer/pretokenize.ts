@@ -7,7 +7,7 @@ export type Splitter = (text: string) => readonly string[];
 /** What ByteLevel splits by when it is told to split (GPT-2). */
 const byteLevelPattern = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+";
 
-/** Longest text one pattern sees, and longest run of white space or of other characters in it (as the model's makers cut). */
+/** Longest text one pattern sees, and longest run of white space or of other characters in it (as Kimi's makers cut). */
 const chunkCharacters = 400_000;
 const runCharacters = 25_000;
 
@@ -21,6 +21,11 @@ export function buildSplitter(preTokenizer: unknown): Splitter {
   if (!steps.some((step) => step['type'] === 'ByteLevel')) {
     throw tokenizerFileError('pre_tokenizer', preTokenizer, 'a sequence that ends in ByteLevel');
   }
+  return splitBy(patterns);
+}
+
+/** Splits by one pattern after the other, each within the pieces of the one before. */
+export function splitBy(patterns: readonly RegExp[]): Splitter {
   return (text) => cutText(text).flatMap((chunk) => patterns.reduce<readonly string[]>(splitAll, [chunk]));
 }
 
@@ -81,29 +86,39 @@ function splitPiece(piece: string, pattern: RegExp, split: string[]): void {
   if (end < piece.length) split.push(piece.slice(end));
 }
 
-/** Bounds what one pattern has to look at, so that a hostile word costs no more than its length. */
+/**
+ * Bounds what one pattern has to look at, so that a hostile word costs no more than its length. Counted in code points,
+ * because the places of the cuts decide tokens.
+ */
 function cutText(text: string): readonly string[] {
   if (text.length <= runCharacters) return [text];
-  const chunks: string[] = [];
-  let [start, runStart, runIsSpace] = [0, 0, false];
-  for (let at = 0; at < text.length; at++) {
-    const space = isWhiteSpace(text.charCodeAt(at));
-    if (space !== runIsSpace) [runStart, runIsSpace] = [at, space];
-    const full = at - runStart >= runCharacters || at - start >= chunkCharacters;
-    if (full && !isLowSurrogate(text.charCodeAt(at))) {
-      chunks.push(text.slice(start, at));
-      [start, runStart] = [at, at];
+  const pieces: string[] = [];
+  let [start, chunk, run, runIsSpace] = [0, 0, 0, false];
+  for (let at = 0; at < text.length; ) {
+    const code = text.codePointAt(at) as number;
+    const space = isWhiteSpace(code);
+    const isRunFull = space === runIsSpace && run === runCharacters;
+    if (chunk === chunkCharacters || isRunFull) {
+      pieces.push(text.slice(start, at));
+      start = at;
+      run = 0;
+      if (chunk === chunkCharacters) chunk = 0;
     }
+    run = space === runIsSpace ? run + 1 : 1;
+    runIsSpace = space;
+    chunk += 1;
+    at += code > 0xffff ? 2 : 1;
   }
-  chunks.push(text.slice(start));
-  return chunks;
+  pieces.push(text.slice(start));
+  return pieces;
 }
 
-function isWhiteSpace(unit: number): boolean {
-  if (unit < 0x80) return unit === 0x20 || (unit >= 0x09 && unit <= 0x0d);
-  return /\p{White_Space}/u.test(String.fromCharCode(unit));
-}
-
-function isLowSurrogate(unit: number): boolean {
-  return unit >= 0xdc00 && unit <= 0xdfff;
+/** Unicode white space and the four separators of ASCII. */
+function isWhiteSpace(code: number): boolean {
+  if (code < 0x80) return code === 0x20 || (code >= 0x09 && code <= 0x0d) || (code >= 0x1c && code <= 0x1f);
+  if (code < 0x1680) return code === 0x85 || code === 0xa0;
+  if (code <= 0x205f) {
+    return code === 0x1680 || (code >= 0x2000 && code <= 0x200a) || [0x2028, 0x2029, 0x202f, 0x205f].includes(code);
+  }
+  return code === 0x3000;
 }

@@ -1,28 +1,19 @@
-import type { Merge } from './bpe.ts';
+import { buildMergeTable, type Merge } from './bpe.ts';
 import { decodeByteCharacters } from './byte-alphabet.ts';
 import { isJsonRecord, type JsonRecord, tokenizerFileError } from './file-error.ts';
-import { buildSplitter, type Splitter } from './pretokenize.ts';
-
-/** What a byte-level `tokenizer.json` says, checked. */
-export interface TokenizerFile {
-  /** Bytes of each id; empty for control tokens and for ids nobody uses. */
-  readonly tokenBytes: readonly Uint8Array[];
-  /** Ids of the vocabulary that text can become, by their bytes as Latin-1 text. */
-  readonly textIds: ReadonlyMap<string, number>;
-  readonly addedIds: ReadonlyMap<string, number>;
-  readonly merges: readonly Merge[];
-  readonly ignoreMerges: boolean;
-  readonly normalize: (text: string) => string;
-  readonly split: Splitter;
-}
+import { buildSplitter } from './pretokenize.ts';
+import type { TokenizerVocabulary } from './vocabulary.ts';
 
 const noBytes = new Uint8Array(0);
 
 /** An id beyond this is a broken file: the table of ids would not fit in memory. */
 const idLimit = 10_000_000;
 
-/** @throws `input.model-folder` naming the field, the value met and the values allowed. */
-export function parseTokenizerFile(value: unknown): TokenizerFile {
+/**
+ * Reads a byte-level `tokenizer.json` (Hugging Face).
+ * @throws `input.model-folder` naming the field, the value met and the values allowed
+ */
+export function parseTokenizerFile(value: unknown): TokenizerVocabulary {
   if (!isJsonRecord(value)) throw tokenizerFileError('the file', value, 'a JSON object');
   const model = value['model'];
   if (!isJsonRecord(model)) throw tokenizerFileError('model', model, 'an object');
@@ -39,11 +30,12 @@ export function parseTokenizerFile(value: unknown): TokenizerFile {
   }
   for (const [text, { id, isControl }] of added) tokenBytes[id] = isControl ? noBytes : Buffer.from(text, 'utf8');
   return {
+    file: 'tokenizer.json',
     tokenBytes: Array.from(tokenBytes, (bytes) => bytes ?? noBytes),
     textIds,
     addedIds: new Map([...added].map(([text, { id }]) => [text, id])),
-    merges: parseMerges(model['merges'], vocabulary),
-    ignoreMerges: model['ignore_merges'] === true,
+    pairs: buildMergeTable(parseMerges(model['merges'], vocabulary)),
+    takesWholePieces: model['ignore_merges'] === true,
     normalize: parseNormalizer(value['normalizer']),
     split: buildSplitter(value['pre_tokenizer']),
   };

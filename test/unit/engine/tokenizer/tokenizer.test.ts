@@ -7,6 +7,7 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Tokenizer } from '../../../../src/engine/ports.ts';
 import { buildTokenizer, openTokenizer } from '../../../../src/engine/tokenizer/tokenizer.ts';
+import { parseTokenizerFile } from '../../../../src/engine/tokenizer/tokenizer-file.ts';
 
 const modelDir = fileURLToPath(new URL('../../../../model/quire-nano', import.meta.url));
 const vocabularySize = 4096;
@@ -89,7 +90,7 @@ describe('openTokenizer', () => {
       ],
     };
     const changed = { ...file, pre_tokenizer: preTokenizer };
-    const other = buildTokenizer(changed);
+    const other = buildTokenizer(parseTokenizerFile(changed));
     const reference = new OracleTokenizer(changed, {});
     for (const [, text] of samples) expect(other.encodePlain(text)).toEqual(encodeByOracle(text, reference));
   });
@@ -154,8 +155,10 @@ describe('openTokenizer on a bad folder', () => {
   };
   const refusal = (message: RegExp) => ({ code: 'input.model-folder', message: expect.stringMatching(message) });
 
-  it('rejects a folder without tokenizer.json', async () => {
-    await expect(openTokenizer(join(folder, 'none'))).rejects.toMatchObject(refusal(/has no tokenizer\.json/));
+  it('rejects a folder without a tokenizer', async () => {
+    await expect(openTokenizer(join(folder, 'none'))).rejects.toMatchObject(
+      refusal(/has no tokenizer\.json or tiktoken\.model$/),
+    );
   });
 
   it('rejects what is not JSON', async () => {
