@@ -1,21 +1,23 @@
-import { canonicalJson } from '../../base/canonical-json.ts';
 import type { ChatMessage, GenerateRequest } from '../messages.ts';
 import type { Tokenizer } from '../ports.ts';
+import { checkTools, formatOf, type PromptFormat, thinkingFormat } from './prompt-format.ts';
 
 /**
- * The Kimi-K2-Thinking prompt format. Special tokens and text stay apart until they are ids, so that text which reads
- * `<|im_end|>` stays text. Without newlines between messages; the model itself begins its answer with `<think>`.
+ * The prompt format of the Kimi-K2 family. Special tokens and text stay apart until they are ids, so that text which
+ * reads `<|im_end|>` stays text. A model that thinks begins its answer with `<think>` by itself.
  */
 export type Segment = { readonly special: string } | { readonly text: string };
 
 type Tools = GenerateRequest['tools'];
 
-/** What stands in place of a missing system message in the family's template. */
-const defaultSystemText = 'You are Kimi, an AI assistant created by Moonshot AI.';
-
 /** Segments of a whole prompt: tools, messages, and the header of the answer to come. No two texts are adjacent. */
-export function renderChat(messages: readonly ChatMessage[], tools: Tools): readonly Segment[] {
-  return joinTexts([...renderPreamble(messages, tools), ...renderMessages(messages).flat(), ...generationHeader]);
+export function renderChat(
+  messages: readonly ChatMessage[],
+  tools: Tools,
+  format: PromptFormat = thinkingFormat,
+): readonly Segment[] {
+  const preamble = renderPreamble(messages, tools, format);
+  return joinTexts([...preamble, ...renderMessages(messages, format).flat(), ...generationHeader]);
 }
 
 export interface EncodedPrompt {
@@ -24,16 +26,23 @@ export interface EncodedPrompt {
   readonly sharedTokens: number;
 }
 
-/** @throws `input.model-folder` when the tokenizer lacks a special token of the format. */
+/**
+ * In the format of the tokenizer's model.
+ * @throws `input.model-folder` when the tokenizer lacks a special token of the format; `input.unsupported` for tools
+ *   that the model cannot call
+ */
 export function encodePrompt(
   tokenizer: Tokenizer,
   messages: readonly ChatMessage[],
   tools: Tools,
   sharedMessages: number,
 ): EncodedPrompt {
-  const rendered = renderMessages(messages);
-  const shared = sharedMessages === 0 ? [] : [renderPreamble(messages, tools), ...rendered.slice(0, sharedMessages)];
-  const own = sharedMessages === 0 ? [renderPreamble(messages, tools), ...rendered] : rendered.slice(sharedMessages);
+  const format = formatOf(tokenizer);
+  checkTools(format, messages, tools);
+  const rendered = renderMessages(messages, format);
+  const preamble = renderPreamble(messages, tools, format);
+  const shared = sharedMessages === 0 ? [] : [preamble, ...rendered.slice(0, sharedMessages)];
+  const own = sharedMessages === 0 ? [preamble, ...rendered] : rendered.slice(sharedMessages);
   // every message ends in a special token, so text never joins across this border
   const sharedIds = encodeSegments(tokenizer, shared.flat());
   const ids = [...sharedIds, ...encodeSegments(tokenizer, [...own.flat(), ...generationHeader])];
@@ -63,29 +72,33 @@ function renderTurn(role: ChatMessage['role'], name: string, body: readonly Segm
   return [...renderHeader(role, name), ...body, special('<|im_end|>')];
 }
 
-function renderPreamble(messages: readonly ChatMessage[], tools: Tools): readonly Segment[] {
-  const declared = tools !== null && tools.length > 0;
+function renderPreamble(messages: readonly ChatMessage[], tools: Tools, format: PromptFormat): readonly Segment[] {
   const hasSystem = messages[0]?.role === 'system';
   return [
-    ...(declared ? renderTurn('system', 'tool_declare', [text(canonicalJson(tools))]) : []),
-    ...(hasSystem ? [] : renderTurn('system', 'system', [text(defaultSystemText)])),
+    ...(tools !== null && tools.length > 0
+      ? renderTurn('system', 'tool_declare', [text(format.renderTools(tools))])
+      : []),
+    ...(hasSystem
+      ? []
+      : [...renderTurn('system', 'system', [text(format.defaultSystem)]), text(format.afterDefaultSystem)]),
   ];
 }
 
-function renderMessages(messages: readonly ChatMessage[]): readonly (readonly Segment[])[] {
+function renderMessages(messages: readonly ChatMessage[], { thinks }: PromptFormat): readonly (readonly Segment[])[] {
   // thoughts are kept while a chain of tool calls runs, and dropped once a plain answer has ended it
   const lastAnswer = messages.findLastIndex(({ role, toolCalls }) => role === 'assistant' && !hasCalls(toolCalls));
-  return messages.map((message, index) =>
-    renderTurn(message.role, message.name ?? message.role, renderBody(message, index > lastAnswer)),
-  );
+  return messages.map((message, index) => {
+    const thought = thinks && index > lastAnswer ? (message.reasoning ?? '') : '';
+    return renderTurn(message.role, message.name ?? message.role, renderBody(message, thinks, thought));
+  });
 }
 
-function renderBody(message: ChatMessage, keepsReasoning: boolean): readonly Segment[] {
-  const { role, content, reasoning, toolCalls, toolCallId } = message;
+function renderBody(message: ChatMessage, thinks: boolean, thought: string): readonly Segment[] {
+  const { role, content, toolCalls, toolCallId } = message;
   if (role === 'tool') return [text(`## Return of ${toolCallId ?? ''}\n${content}`)];
   if (role !== 'assistant') return [text(content)];
-  const thought = keepsReasoning ? (reasoning ?? '') : '';
-  return [special('<think>'), text(thought), special('</think>'), text(content), ...renderToolCalls(toolCalls)];
+  const thinking = thinks ? [special('<think>'), text(thought), special('</think>')] : [];
+  return [...thinking, text(content), ...renderToolCalls(toolCalls)];
 }
 
 function hasCalls(toolCalls: ChatMessage['toolCalls']): toolCalls is NonNullable<ChatMessage['toolCalls']> {

@@ -3,10 +3,14 @@ import { fileURLToPath } from 'node:url';
 import { Template } from '@huggingface/jinja';
 import fc from 'fast-check';
 import { beforeAll, describe, expect, it } from 'vitest';
+import { parseMessages } from '../../../../src/batch/chat-messages.ts';
 import type { ChatMessage, GenerateRequest } from '../../../../src/engine/messages.ts';
 import type { Tokenizer } from '../../../../src/engine/ports.ts';
 import { encodePrompt, renderChat } from '../../../../src/engine/tokenizer/chat-template.ts';
-import { openTokenizer } from '../../../../src/engine/tokenizer/tokenizer.ts';
+import { instructFormat, type PromptFormat, plainFormat } from '../../../../src/engine/tokenizer/prompt-format.ts';
+import { parseTiktokenFile } from '../../../../src/engine/tokenizer/tiktoken-file.ts';
+import { buildTokenizer, openTokenizer } from '../../../../src/engine/tokenizer/tokenizer.ts';
+import { encodeTiktoken, kimiNames, specialNames } from '../../../support/synthetic-tiktoken.ts';
 
 const modelDir = fileURLToPath(new URL('../../../../model/quire-nano', import.meta.url));
 const template = new Template(readFileSync(`${modelDir}/chat_template.jinja`, 'utf8'));
@@ -114,6 +118,97 @@ describe('renderChat', () => {
       ),
       { seed: 5, numRuns: 300 },
     );
+  });
+});
+
+describe('renderChat for models that do not think', () => {
+  const renderAs = (format: PromptFormat, messages: readonly ChatMessage[], tools: Tools = null): string =>
+    renderChat(messages, tools, format)
+      .map((segment) => ('special' in segment ? segment.special : segment.text))
+      .join('');
+
+  it('writes past answers without thoughts, tools with spaces, and a line end behind the default text', () => {
+    expect(renderAs(instructFormat, chain, weather)).toBe(
+      '<|im_system|>tool_declare<|im_middle|>[{"type": "function", "function": {"name": "get_weather", "description": "天气", "parameters": {"type": "object", "required": ["city"], "properties": {"city": {"type": "string"}}}}}]<|im_end|>' +
+        '<|im_system|>system<|im_middle|>You are Kimi, an AI assistant created by Moonshot AI.<|im_end|>\n<|im_user|>user<|im_middle|>Hi<|im_end|><|im_assistant|>assistant<|im_middle|>Hello<|im_end|><|im_user|>user<|im_middle|>Weather in Paris?<|im_end|>' +
+        `<|im_assistant|>assistant<|im_middle|>${section}<|im_assistant|>assistant<|im_middle|>`,
+    );
+  });
+
+  it('leaves out the default text where there is a system message', () => {
+    expect(renderAs(instructFormat, [message('system', 'S'), message('user', 'x')])).toBe(
+      '<|im_system|>system<|im_middle|>S<|im_end|><|im_user|>user<|im_middle|>x<|im_end|><|im_assistant|>assistant<|im_middle|>',
+    );
+  });
+
+  it('introduces models without tools otherwise', () => {
+    expect(renderAs(plainFormat, [message('user', 'x')])).toBe(
+      '<|im_system|>system<|im_middle|>You are a helpful assistant provided by Moonshot-AI.<|im_end|><|im_user|>user<|im_middle|>x<|im_end|><|im_assistant|>assistant<|im_middle|>',
+    );
+  });
+
+  it('keeps line ends and commas in the texts of tools', () => {
+    const description = 'a,\n "b": c,\n';
+    const tools = [{ type: 'function', function: { name: 'f', description, parameters: { enum: [], x: {} } } }];
+    const rendered = renderAs(instructFormat, [], tools);
+    expect(rendered).toContain('"parameters": {"enum": [], "x": {}}');
+    const declaration = /<\|im_middle\|>(\[.*?\])<\|im_end\|>/s.exec(rendered)?.[1] ?? '';
+    expect(JSON.parse(declaration)).toEqual(tools);
+    expect(declaration).not.toContain('\n');
+  });
+});
+
+describe('encodePrompt by the tokens a model has', () => {
+  const bytes = Array.from({ length: 256 }, (_, byte) => String.fromCharCode(byte));
+  const { 22: _think, 23: _thinkEnd, ...instructNames } = kimiNames;
+  const plainNames = Object.fromEntries(Object.entries(instructNames).filter(([, name]) => !name.includes('tool')));
+  const open = (names: Readonly<Record<number, string>>): Tokenizer =>
+    buildTokenizer(parseTiktokenFile(encodeTiktoken(bytes), specialNames(256, names)));
+  const textOf = (by: Tokenizer, messages: readonly ChatMessage[], tools: Tools = null): string => {
+    const { ids } = encodePrompt(by, messages, tools, 1);
+    return by.decode(ids);
+  };
+  const history = [message('user', 'Hi'), message('assistant', 'Hello', { reasoning: 'r' }), message('user', 'x')];
+
+  it('needs no tokens for thoughts where the model has none', () => {
+    expect(textOf(open(kimiNames), chain, weather)).toContain('need tool');
+    expect(textOf(open(instructNames), history)).toBe(
+      'systemYou are Kimi, an AI assistant created by Moonshot AI.\nuserHiassistantHellouserxassistant',
+    );
+    expect(textOf(open(instructNames), chain, weather)).not.toContain('need tool');
+    expect(textOf(open(plainNames), history)).toBe(
+      'systemYou are a helpful assistant provided by Moonshot-AI.userHiassistantHellouserxassistant',
+    );
+  });
+
+  it('rejects tools and their traces where the model has no tokens for them', () => {
+    const plain = open(plainNames);
+    const refusal = (param: string) => expect.objectContaining({ code: 'input.unsupported', param });
+    expect(() => encodePrompt(plain, history, weather, 0)).toThrow(refusal('tools'));
+    expect(() => encodePrompt(plain, chain, null, 0)).toThrow(refusal('messages[3]'));
+    expect(() => encodePrompt(plain, chain.slice(4), null, 0)).toThrow(refusal('messages[0]'));
+    expect(textOf(plain, history, [])).toContain('Moonshot-AI');
+  });
+});
+
+describe('parseMessages and renderChat', () => {
+  it('write tool calls of other makers in the form the model knows, numbered through the conversation', () => {
+    const made = (id: string, name: string) => ({ id, type: 'function', function: { name, arguments: '{}' } });
+    const messages = parseMessages([
+      { role: 'user', content: 'go' },
+      { role: 'assistant', content: null, tool_calls: [made('call_abc', 'look'), made('call_def', 'find')] },
+      { role: 'tool', tool_call_id: 'call_def', content: 'found' },
+      { role: 'tool', tool_call_id: 'call_abc', content: 'seen' },
+      { role: 'assistant', content: null, tool_calls: [made('functions.look:7', 'look')] },
+      { role: 'tool', tool_call_id: 'functions.look:7', content: 'again' },
+    ]);
+    const rendered = render(messages);
+    expect(rendered.match(/functions\.\w+:\d+/g)).toEqual([
+      ...['functions.look:0', 'functions.find:1', 'functions.find:1', 'functions.look:0'],
+      ...['functions.look:2', 'functions.look:2'],
+    ]);
+    expect(rendered).not.toMatch(/call_abc|call_def/);
+    expect(rendered).toContain('## Return of functions.find:1\nfound');
   });
 });
 
