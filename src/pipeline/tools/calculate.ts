@@ -1,0 +1,19 @@
+import { evaluate, formatQuantity } from './expression.ts';
+import { declareTool, readTextArgument, type Tool } from './tool.ts';
+
+const expressionChars = 2_000;
+
+/** `calculate`: the value of an expression, exact as long as it can be written as a decimal. */
+export function buildCalculate(): Tool {
+  const name = 'calculate';
+  return {
+    name,
+    declaration: declareTool(
+      name,
+      'The exact value: + - * / ( ) %, sum(...), avg(...), min(...), max(...), date("2026-03-01").',
+      { expression: { type: 'string' } },
+      ['expression'],
+    ),
+    run: (args) => formatQuantity(evaluate(readTextArgument(args, 'expression', expressionChars))),
+  };
+}
