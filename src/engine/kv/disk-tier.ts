@@ -1,6 +1,5 @@
 import { statSync } from 'node:fs';
-import { type FileHandle, mkdir, open, rename } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { mkdir, rename } from 'node:fs/promises';
 import { AppError, isFamily } from '../../base/errors.ts';
 import { invariant } from '../../base/invariant.ts';
 import { type Logger, silentLogger } from '../../base/log.ts';
@@ -8,7 +7,7 @@ import type { TierStats } from '../messages.ts';
 import type { PageLatents, PageTier } from '../ports.ts';
 import { ConcurrencyLimit } from './concurrency-limit.ts';
 import { DiskIndex } from './disk-index.ts';
-import { checkPagePayload, decodePageHead, encodePage, pageFileBytes, pageHeadBytes } from './page-file.ts';
+import { pageFileBytes } from './page-file.ts';
 import {
   isAbsent,
   isPageName,
@@ -18,6 +17,7 @@ import {
   removeFile,
   temporaryPath,
 } from './page-folder.ts';
+import { createPageFile, readPageFile } from './page-io.ts';
 import { type PageShape, pageBytes, pageFloats } from './page-shape.ts';
 
 /**
@@ -35,7 +35,7 @@ import { type PageShape, pageBytes, pageFloats } from './page-shape.ts';
  *
  * What other processes do to the folder: a file that vanished is a miss; a file that appeared is found by the one `stat`
  * that `has` makes when the index lacks a name; the folder is listed anew whenever a quarter of the budget was written.
- * So n processes on one folder keep it below budget × (1 + n / 4), and one of them below its budget.
+ * So n processes keep one folder below budget × (1 + n / 4), and a single one keeps it below its budget.
  */
 export interface DiskTier extends PageTier {
   /** Pages given up because the file system or a full queue did not take them, or could not give them. */
@@ -57,8 +57,9 @@ const defaultWaitingBytes = 256 * 1024 * 1024;
 const maxPause = 1024;
 
 /**
- * Opens the tier and lists its folder, which is made if need be; wrong-sized files and what dead processes left half
- * written are removed. Throws `input.config` for a folder that cannot be used and a budget below one page.
+ * Opens the tier and lists its folder, which is made if need be; files of a wrong size, what dead processes left half
+ * written and what exceeds the budget are removed. Throws `input.config` for a folder that cannot be used and for a budget below one
+ * page.
  */
 export async function openDiskTier(options: DiskTierOptions): Promise<DiskTier> {
   const { folder, budgetBytes } = options;
@@ -70,8 +71,9 @@ export async function openDiskTier(options: DiskTierOptions): Promise<DiskTier> 
   }
   try {
     await mkdir(folder, { recursive: true });
-    await tier.list();
+    await tier.start();
   } catch (error) {
+    if (!isSystemError(error)) throw error;
     const what = `cannot use the folder for pages ${folder}: ${(error as Error).message}`;
     throw new AppError('input.config', what, { details: { folder }, cause: error });
   }
@@ -162,16 +164,25 @@ class FolderTier implements DiskTier {
     await Promise.allSettled([...this.#saving.values(), ...this.#loading]);
   }
 
+  /** Lists the folder and brings it within the budget. Throws what the file system says when it cannot be listed. */
+  async start(): Promise<void> {
+    await this.#list();
+    try {
+      await this.#shrink(this.#budgetBytes);
+    } catch (error) {
+      this.#failWrite(error);
+    }
+  }
+
   /** Makes the index what the folder is. */
-  async list(): Promise<void> {
+  async #list(): Promise<void> {
     const { pages, leftovers } = await listPageFolder(this.#folder);
-    for (const path of leftovers) await removeFile(path);
-    const own = pages.filter(({ digest }) => digest === this.#digest);
-    for (const { name, bytes } of own)
-      if (bytes !== this.fileBytes) await this.#dropCorrupt(name, `has ${bytes} bytes`);
-    const usable = own.filter(({ name, bytes }) => bytes === this.fileBytes && !this.#refused.has(name));
+    for (const path of leftovers) await this.#tryRemove(path);
+    const own = pages.filter(({ digest, name }) => digest === this.#digest && !this.#refused.has(name));
+    const damaged = own.filter(({ bytes }) => bytes !== this.fileBytes);
+    for (const { name, bytes } of damaged) await this.#dropCorrupt(name, `has ${bytes} bytes, not ${this.fileBytes}`);
     this.#index.replace(
-      usable.map(({ name }) => name),
+      own.filter(({ bytes }) => bytes === this.fileBytes).map(({ name }) => name),
       pages.filter(({ digest }) => digest !== this.#digest),
     );
     this.#unlistedBytes = 0;
@@ -181,7 +192,7 @@ class FolderTier implements DiskTier {
     const path = pagePath(this.#folder, this.#digest, name);
     const wasKnown = this.#index.has(name);
     try {
-      const latents = await this.#readFile(path, name);
+      const latents = await readPageFile(path, { name, shape: this.#shape });
       // one that was evicted meanwhile stays so
       if (!wasKnown || this.#index.has(name)) this.#index.use(name);
       return latents;
@@ -194,24 +205,6 @@ class FolderTier implements DiskTier {
     }
   }
 
-  async #readFile(path: string, name: string): Promise<PageLatents> {
-    const identity = { name, shape: this.#shape };
-    const handle = await open(path, 'r');
-    try {
-      const { size } = await handle.stat();
-      const head = await readUpTo(handle, new Uint8Array(pageHeadBytes(identity)));
-      const payloadSha256 = decodePageHead(head, size, identity, path);
-      const latents = new Float32Array(pageFloats(this.#shape));
-      // a file that shrinks meanwhile leaves zeros, which have another sha256
-      await readUpTo(handle, new Uint8Array(latents.buffer));
-      checkPagePayload(latents, payloadSha256, path);
-      await markUsed(handle);
-      return latents;
-    } finally {
-      await handle.close();
-    }
-  }
-
   async #write(name: string, latents: PageLatents): Promise<void> {
     if (this.#pause > 0) {
       this.#pause--;
@@ -221,11 +214,10 @@ class FolderTier implements DiskTier {
     const temporary = temporaryPath(this.#folder, this.#digest, name);
     try {
       await this.#makeRoom();
-      await writeParts(temporary, encodePage({ name, shape: this.#shape }, latents));
+      await createPageFile(temporary, { name, shape: this.#shape }, latents);
       await rename(temporary, pagePath(this.#folder, this.#digest, name));
     } catch (error) {
-      await removeFile(temporary).catch(() => undefined);
-      if (!isSystemError(error)) throw error;
+      await this.#tryRemove(temporary);
       this.#failWrite(error);
       return;
     }
@@ -236,11 +228,14 @@ class FolderTier implements DiskTier {
     this.#failuresInRow = 0;
   }
 
-  /** Room for one more page; throws what the file system says when a file cannot be removed. */
   async #makeRoom(): Promise<void> {
-    if (this.#unlistedBytes > this.#budgetBytes / 4) await this.list();
-    const limit = this.#budgetBytes - this.fileBytes;
-    while (this.#index.bytes > limit) {
+    if (this.#unlistedBytes > this.#budgetBytes / 4) await this.#list();
+    await this.#shrink(this.#budgetBytes - this.fileBytes);
+  }
+
+  /** Drops files until at most so many bytes are left; throws what the file system says when one cannot be removed. */
+  async #shrink(limitBytes: number): Promise<void> {
+    while (this.#index.bytes > limitBytes) {
       const oldest = this.#index.takeOldest();
       invariant(oldest !== undefined, `${this.#index.bytes} bytes of pages on disk, and no page`);
       const path = oldest.type === 'own' ? pagePath(this.#folder, this.#digest, oldest.name) : oldest.page.path;
@@ -254,7 +249,17 @@ class FolderTier implements DiskTier {
     }
   }
 
+  /** For files that nothing depends on: one that stays is tried again when the next process lists the folder. */
+  async #tryRemove(path: string): Promise<void> {
+    try {
+      await removeFile(path);
+    } catch (err) {
+      this.#log.warn({ err }, 'a temporary file of a page cannot be removed');
+    }
+  }
+
   #failWrite(err: unknown): void {
+    if (!isSystemError(err)) throw err;
     this.#counts.failures++;
     this.#failuresInRow++;
     this.#pause = Math.min(2 ** this.#failuresInRow, maxPause);
@@ -280,43 +285,12 @@ class FolderTier implements DiskTier {
   /** Is there a file of a page's size? */
   #isStored(name: string): boolean {
     try {
-      const found = statSync(pagePath(this.#folder, this.#digest, name));
-      return found.isFile() && found.size === this.fileBytes;
+      // the common answer is no, and an error takes three times as long to be thrown
+      const found = statSync(pagePath(this.#folder, this.#digest, name), { throwIfNoEntry: false });
+      return found?.isFile() === true && found.size === this.fileBytes;
     } catch {
       // whatever keeps it from being looked at keeps it from being read
       return false;
     }
-  }
-}
-
-/** Fills the bytes from where the handle stands; what was filled, less at the end of the file. */
-async function readUpTo(handle: FileHandle, bytes: Uint8Array): Promise<Uint8Array> {
-  let filled = 0;
-  while (filled < bytes.byteLength) {
-    const { bytesRead } = await handle.read(bytes, filled, bytes.byteLength - filled, null);
-    if (bytesRead === 0) break;
-    filled += bytesRead;
-  }
-  return bytes.subarray(0, filled);
-}
-
-/** Only the order of eviction hangs on it, and who may read a file need not own it. */
-async function markUsed(handle: FileHandle): Promise<void> {
-  const now = new Date();
-  await handle.utimes(now, now).catch(() => undefined);
-}
-
-/** Writes a new file, making its folder if need be. */
-async function writeParts(path: string, parts: readonly Uint8Array[]): Promise<void> {
-  const create = (): Promise<FileHandle> => open(path, 'w');
-  const handle = await create().catch(async (error: unknown) => {
-    if (!isAbsent(error)) throw error;
-    await mkdir(dirname(path), { recursive: true });
-    return create();
-  });
-  try {
-    for (const part of parts) await handle.writeFile(part);
-  } finally {
-    await handle.close();
   }
 }

@@ -98,7 +98,7 @@ describe('disk tier against any damage', () => {
         const { path, remove } = await openTemporaryFolder('disk-damage');
         await checkDamage(path, changes, reopens).finally(remove);
       }),
-      { numRuns: 60 },
+      { numRuns: 25 },
     );
   });
 });

@@ -1,7 +1,8 @@
-import { mkdir, readFile, rm, truncate, utimes, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rm, stat, truncate, utimes, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { type DiskTier, type DiskTierOptions, openDiskTier } from '../../../../src/engine/kv/disk-tier.ts';
+import { temporaryPath } from '../../../../src/engine/kv/page-folder.ts';
 import { RecordingLogger } from '../../../support/recording-logger.ts';
 import { openTemporaryFolder } from '../../../support/temporary-folder.ts';
 import { bytesBelow, filesBelow, hexOf, tinyFileBytes, tinyPage, tinyShape } from './page-samples.ts';
@@ -44,6 +45,7 @@ describe('disk tier', () => {
     removeFolder = temporary.remove;
   });
   afterEach(async () => {
+    vi.restoreAllMocks();
     for (const tier of opened.splice(0)) await tier.close();
     await removeFolder();
   });
@@ -77,6 +79,47 @@ describe('disk tier', () => {
       expect(keptOf(tier, [1, 2, 3, 4])).toEqual([1, 2, 4]);
       await save(tier, 5);
       expect(keptOf(tier, [1, 2, 3, 4, 5])).toEqual([2, 4, 5]);
+    });
+
+    it('keeps the order of uses within one millisecond (K3)', async () => {
+      // ahead of the file system's clock, which is too coarse to tell these uses apart
+      const nowMs = Date.now() + 60_000;
+      vi.spyOn(Date, 'now').mockReturnValue(nowMs);
+      const before = await openTier();
+      const order = [4, 1, 6, 3, 0, 5, 2, 7];
+      for (let label = 0; label < 8; label++) await save(before, label);
+      expect((await stat(pathOf(0))).mtimeMs).toBeGreaterThan(nowMs - 1);
+      for (const label of order) await load(before, label);
+      await before.close();
+      const tier = await openTier();
+      for (const [index, label] of order.entries()) {
+        expect(tier.has(hexOf(label))).toBe(true);
+        await save(tier, 100 + index);
+        expect(tier.has(hexOf(label)), `page ${label}`).toBe(false);
+      }
+    });
+
+    it('is brought within a smaller budget at once (K3)', async () => {
+      const before = await openTier();
+      for (const label of [1, 2, 3, 4, 5]) await save(before, label);
+      const tier = await openTier(2);
+      expect(await bytesBelow(folder)).toBe(2 * tinyFileBytes);
+      expect(keptOf(tier, [1, 2, 3, 4, 5])).toEqual([4, 5]);
+      expect(tier.stats()).toMatchObject({ pages: 2, bytes: 2 * tinyFileBytes, evictions: 3 });
+    });
+
+    it('is listed again only after a quarter of the budget was written', async () => {
+      const tier = await openTier(16);
+      for (let label = 0; label < 5; label++) await save(tier, label);
+      await rm(pathOf(0));
+      await save(tier, 5);
+      expect(tier.stats().pages).toBe(5);
+      await rm(pathOf(1));
+      for (let label = 6; label < 10; label++) await save(tier, label);
+      expect(tier.stats().pages).toBe(9);
+      await save(tier, 10);
+      expect(tier.stats().pages).toBe(9);
+      expect(await bytesBelow(folder)).toBe(9 * tinyFileBytes);
     });
 
     it('gives up pages of other engines first, the oldest first, and counts them against the budget (K3)', async () => {
@@ -115,6 +158,8 @@ describe('disk tier', () => {
       // no system gives pids so high; a container gives every engine the same one
       const dead = [`${hexOf(7)}.999999999-${token}-1.tmp`, `${hexOf(7)}.${process.pid}-${token}-2.tmp`];
       const kept = [`${hexOf(7)}.${process.ppid}-${token}-1.tmp`, 'notes.txt', `${hexOf(7)}.tmp`, 'abc.safetensors'];
+      const ours = temporaryPath(folder, digest, hexOf(1)).slice(place.length + 1);
+      kept.push(ours);
       for (const file of [...dead, ...kept]) await writeFile(join(place, file), 'half');
       await writeFile(join(folder, 'README'), 'x');
       const tier = await openTier();
