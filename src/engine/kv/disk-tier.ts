@@ -10,6 +10,7 @@ import { DiskIndex } from './disk-index.ts';
 import { pageFileBytes } from './page-file.ts';
 import {
   isAbsent,
+  isDiskFull,
   isPageName,
   isSystemError,
   listPageFolder,
@@ -29,7 +30,8 @@ import { type PageShape, pageBytes, pageFloats } from './page-shape.ts';
  * K3 Every file that this tier knows counts against `budgetBytes`; room is made before a page is written. Files of other
  *    digests go first, then own pages, each by last use, which a file's modification time keeps across processes.
  * K4 No error of the file system leaves the tier: the page is given up and counted. After the nth failed write in a row
- *    the next 2^n saves (at most 1,024) are given up untried.
+ *    the next 2^n saves (at most 1,024) are given up untried. A disk that is full before the budget is lowers the limit
+ *    to what is there, until the tier is opened again: later pages then take the place of old ones.
  * K5 One write at a time, four reads. Saves that wait hold at most 256 MiB of pages (but four pages always); beyond
  *    that they are given up.
  *
@@ -95,6 +97,8 @@ class FolderTier implements DiskTier {
   readonly #loading = new Set<Promise<unknown>>();
   /** Pages whose file is bad and could not be removed: absent until they are saved again. */
   readonly #refused = new Set<string>();
+  /** Of all files: the budget, or what a full disk had room for. */
+  #limitBytes: number;
   #unlistedBytes = 0;
   #failuresInRow = 0;
   #pause = 0;
@@ -108,6 +112,7 @@ class FolderTier implements DiskTier {
     this.#digest = digest;
     this.#shape = { layers, latentWidth };
     this.#budgetBytes = budgetBytes;
+    this.#limitBytes = budgetBytes;
     this.#maxSaving = Math.max(4, Math.floor(waitingBytes / pageBytes(this.#shape)));
     this.#log = log;
     // names are as long as the digest
@@ -168,7 +173,7 @@ class FolderTier implements DiskTier {
   async start(): Promise<void> {
     await this.#list();
     try {
-      await this.#shrink(this.#budgetBytes);
+      await this.#shrink(this.#limitBytes);
     } catch (error) {
       this.#failWrite(error);
     }
@@ -230,7 +235,7 @@ class FolderTier implements DiskTier {
 
   async #makeRoom(): Promise<void> {
     if (this.#unlistedBytes > this.#budgetBytes / 4) await this.#list();
-    await this.#shrink(this.#budgetBytes - this.fileBytes);
+    await this.#shrink(this.#limitBytes - this.fileBytes);
   }
 
   /** Drops files until at most so many bytes are left; throws what the file system says when one cannot be removed. */
@@ -260,6 +265,7 @@ class FolderTier implements DiskTier {
 
   #failWrite(err: unknown): void {
     if (!isSystemError(err)) throw err;
+    if (isDiskFull(err)) this.#limitBytes = Math.max(this.fileBytes, Math.min(this.#limitBytes, this.#index.bytes));
     this.#counts.failures++;
     this.#failuresInRow++;
     this.#pause = Math.min(2 ** this.#failuresInRow, maxPause);

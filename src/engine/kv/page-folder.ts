@@ -107,6 +107,12 @@ export function isAbsent(error: unknown): boolean {
   return code === 'ENOENT' || code === 'ENOTDIR';
 }
 
+/** Does the error say that there is no room, on the disk or in what the user may take of it? */
+export function isDiskFull(error: unknown): boolean {
+  const { code } = error as { readonly code?: unknown };
+  return code === 'ENOSPC' || code === 'EDQUOT';
+}
+
 function isLeftover(file: string): boolean {
   const [, pid, token] = temporaryName.exec(file) ?? [];
   if (pid === undefined) return false;
