@@ -15,6 +15,7 @@ import { buildDocumentSource } from './compose/document-source.ts';
 import { forkEngine } from './compose/fork-engine.ts';
 import { openShared } from './compose/open-shared.ts';
 import { buildDeltaPublisher } from './compose/publish-deltas.ts';
+import { reportEngine } from './compose/report-engine.ts';
 import { buildProgressReporter } from './compose/report-progress.ts';
 import { type RunningProcess, runProcess } from './compose/run-process.ts';
 
@@ -39,6 +40,8 @@ async function start(config: Config, log: Logger): Promise<RunningProcess> {
   const shared = await openShared(config, log);
   const { store, batches, bus } = shared;
   const cancels = new CancelWatch(bus);
+  const owner = `${hostname()}/${process.pid}`;
+  const report = reportEngine(bus, owner, () => engine.stats());
   const runner = new LineRunner({
     generate: (request, options) => engine.generate(request, options),
     embed: (request, options) => engine.embed(request, options),
@@ -78,7 +81,7 @@ async function start(config: Config, log: Logger): Promise<RunningProcess> {
     const deps = {
       store,
       batches,
-      owner: `${hostname()}/${process.pid}`,
+      owner,
       lineConcurrency,
       runLine,
       onSegment: (batchId: string, unitId: string) => void bus.publish({ type: 'unit-segment', batchId, unitId }),
@@ -109,6 +112,7 @@ async function start(config: Config, log: Logger): Promise<RunningProcess> {
     stop: async () => {
       await consumer.stop(lifecycle.graceMs / 2);
       engine.close();
+      report.stop();
       await shared.close();
     },
   };

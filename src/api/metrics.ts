@@ -1,6 +1,7 @@
 import type { FastifyInstance } from 'fastify';
 import { Counter, collectDefaultMetrics, Gauge, Histogram, type Registry } from 'prom-client';
 import type { EventBus, WorkQueue } from '../queue/index.ts';
+import { registerEngineMetrics } from './engine-metrics.ts';
 
 export interface MetricsDeps {
   /** One registry a server: names are registered once. */
@@ -12,11 +13,12 @@ export interface MetricsDeps {
 /** 5 ms to 10 min: from a listing to the longest synchronous completion. */
 const durationBuckets = [0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600];
 
-/** Registers process, HTTP, queue and batch metrics, and feeds them from the app's hooks and the event bus. */
+/** Registers process, HTTP, queue, engine and batch metrics, and feeds them from the app's hooks and the event bus. */
 export function observeServer(app: FastifyInstance, { registry, queue, bus }: MetricsDeps): void {
   collectDefaultMetrics({ register: registry });
   observeRequests(app, registry);
   registry.registerMetric(queueGauge(queue));
+  registerEngineMetrics(registry, bus);
 
   const transitions = new Counter({
     name: 'quire_batch_transitions_total',

@@ -11,5 +11,5 @@ export {
 export { type ConsumerOptions, openControlConsumer, openUnitConsumer } from './open-consumer.ts';
 export { openEventBus } from './open-event-bus.ts';
 export { openWorkQueue } from './open-work-queue.ts';
-export type { Consumer, EventBus, JobContext, JobHandler, JobPriority, WorkQueue } from './ports.ts';
+export type { Consumer, EngineReport, EventBus, JobContext, JobHandler, JobPriority, WorkQueue } from './ports.ts';
 export type { RedisOptions } from './redis-connection.ts';

@@ -1,3 +1,4 @@
+import { readEngineStats, saveEngineStats } from './engine-stats.ts';
 import type { QuireEvent, UnitProgress } from './messages.schema.ts';
 import { parseEvent, parseProgress } from './parse-news.ts';
 import type { EventBus } from './ports.ts';
@@ -67,6 +68,14 @@ export function openEventBus(options: RedisOptions): EventBus {
         .filter((progress): progress is UnitProgress => progress !== null && progress.atMs >= oldestMs)
         .sort((a, b) => (a.unitId < b.unitId ? -1 : 1));
     },
+    saveEngineStats: async (workerId, stats) => {
+      try {
+        await reach(publisher, () => saveEngineStats(publisher, workerId, stats));
+      } catch (err) {
+        log.debug({ err }, 'engine figures lost');
+      }
+    },
+    readEngineStats: () => reach(publisher, () => readEngineStats(publisher)),
     close: async () => {
       listeners.clear();
       publisher.disconnect();

@@ -24,7 +24,8 @@ export function parseProgress(text: string): UnitProgress | null {
 
 type Fields = Readonly<Record<string, unknown>>;
 
-function parseObject(text: string): Fields | null {
+/** null for what is no JSON object. */
+export function parseObject(text: string): Fields | null {
   try {
     const value: unknown = JSON.parse(text);
     return isObject(value) ? value : null;

@@ -29,6 +29,13 @@ export interface Consumer {
   stop(graceMs: number): Promise<void>;
 }
 
+/** What a worker said last of its engine. */
+export interface EngineReport {
+  readonly workerId: string;
+  /** Of whatever version the worker is. */
+  readonly stats: Readonly<Record<string, unknown>>;
+}
+
 /** Volatile news between processes. Publishing never throws: news may be lost by contract. */
 export interface EventBus {
   publish(event: QuireEvent): Promise<void>;
@@ -36,5 +43,9 @@ export interface EventBus {
   saveProgress(batchId: string, progress: UnitProgress): Promise<void>;
   clearProgress(batchId: string, unitId: string): Promise<void>;
   readProgress(batchId: string): Promise<readonly UnitProgress[]>;
+  /** Figures of a worker's engine, any plain JSON. Forgotten when the worker is silent for 15 s. */
+  saveEngineStats(workerId: string, stats: object): Promise<void>;
+  /** Of every worker that is there, by its id. @throws `transient.queue-unreachable` */
+  readEngineStats(): Promise<readonly EngineReport[]>;
   close(): Promise<void>;
 }

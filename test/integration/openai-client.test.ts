@@ -8,10 +8,14 @@ import OpenAI, { toFile } from 'openai';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import type { ApiOptions } from '../../src/api/index.ts';
 import { systemClock } from '../../src/base/clock.ts';
+import { AppError } from '../../src/base/errors.ts';
 import { silentLogger } from '../../src/base/log.ts';
-import { Janitor, runUnitJob } from '../../src/batch/index.ts';
+import { Janitor, type JobLineTask, parseLineRequest, runUnitJob, type UnitLineAnswer } from '../../src/batch/index.ts';
+import { type Embed, type Generate, LineRunner, type LineRunnerDeps } from '../../src/pipeline/index.ts';
+import { buildDeltaPublisher } from '../../workers/compose/publish-deltas.ts';
 import { batchLine, buildTestApi, modelCard, type TestApi } from '../support/build-api.ts';
 import { CuttingProxy } from '../support/cutting-proxy.ts';
+import { generateResult } from '../support/generate-result.ts';
 
 interface Listening extends TestApi {
   readonly client: OpenAI;
@@ -38,8 +42,8 @@ async function listen(options: Partial<ApiOptions> = {}): Promise<Listening> {
   return { ...api, client, port };
 }
 
-/** What janitor and worker do, with a worker that echoes: the API's own part stays real. */
-async function runBatches({ store, batches, queue, bus }: TestApi): Promise<void> {
+/** What janitor and worker do, with a worker that echoes unless told otherwise: the API's own part stays real. */
+async function runBatches({ store, batches, queue, bus }: TestApi, runLine: RunLine = echo): Promise<void> {
   const limits = { maxLines: 100, maxLineBytes: 1 << 20 };
   const janitor = new Janitor({ store, batches, queue, bus, clock: systemClock, log: silentLogger, limits });
   await janitor.sweep();
@@ -49,7 +53,7 @@ async function runBatches({ store, batches, queue, bus }: TestApi): Promise<void
       {
         ...deps,
         clock: systemClock,
-        runLine: async ({ line }) => ({ statusCode: 200, body: chatCompletion(echoOf(line.body)) }),
+        runLine,
       },
       job,
       new AbortController().signal,
@@ -58,6 +62,10 @@ async function runBatches({ store, batches, queue, bus }: TestApi): Promise<void
   }
   await janitor.sweep();
 }
+
+type RunLine = (task: JobLineTask) => Promise<UnitLineAnswer>;
+
+const echo: RunLine = async ({ line }) => ({ statusCode: 200, body: chatCompletion(echoOf(line.body)) });
 
 const echoOf = (body: Readonly<Record<string, unknown>>): string =>
   (body['messages'] as readonly { content: string }[])[0]?.content ?? '';
@@ -277,6 +285,237 @@ describe('chat completions, by the stock client', () => {
   });
 });
 
+/** A worker whose engine is scripted: requests, deltas, choices and results go the way they go in the product. */
+function workerWith({ bus }: TestApi, engine: Pick<LineRunnerDeps, 'generate' | 'embed'>): RunLine {
+  const runner = new LineRunner({
+    ...engine,
+    loadDocument: () => Promise.reject(new Error('no document is asked for here')),
+    card: modelCard,
+    clock: systemClock,
+  });
+  return ({ batch, line, seed, signal }) =>
+    runner.run({
+      name: `${batch.id}/${line.index}`,
+      tenant: batch.tenant,
+      request: parseLineRequest(line.url, line.body, [modelCard.id], { streaming: batch.priority === 'interactive' }),
+      seed,
+      priority: 0,
+      signal,
+      onProgress: () => {},
+      openDeltas: buildDeltaPublisher(bus, batch.id),
+    });
+}
+
+const noEmbedding: Embed = () => Promise.reject(new Error('no embedding is asked for here'));
+const noAnswer: Generate = () => Promise.reject(new Error('no answer is asked for here'));
+
+/** Writes word by word; what comes is what stands in the end. */
+const writer: Generate = async (request, { onDelta }) => {
+  const words = [`choice of seed ${request.sampling.seed % 7}`, ' – in three', ' pieces €'];
+  const bytesOf = (word: string): number[] => [...Buffer.from(word)];
+  const logprobs = words.map((word, id) => {
+    const chance = { id, bytes: bytesOf(word), logprob: -id };
+    return { ...chance, top: Array.from({ length: request.logprobs ?? 0 }, () => chance) };
+  });
+  onDelta?.({ reasoning: 'Look.', content: '', toolCalls: [], logprobs: null, completionTokens: 1 });
+  for (const [index, word] of words.entries()) {
+    const own = request.logprobs === null ? null : logprobs.slice(index, index + 1);
+    onDelta?.({ reasoning: '', content: word, toolCalls: [], logprobs: own, completionTokens: 2 + index });
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  return generateResult({
+    reasoning: 'Look.',
+    content: words.join(''),
+    logprobs: request.logprobs === null ? null : logprobs,
+    completionTokens: 4,
+    reasoningTokens: 1,
+  });
+};
+
+const caller: Generate = async (_request, { onDelta }) => {
+  const begin = { index: 0, id: 'functions.weather:0', name: 'weather', arguments: '' };
+  const pieces = [
+    begin,
+    ...['{"city":', '"Paris"}'].map((text) => ({ index: 0, id: null, name: null, arguments: text })),
+  ];
+  for (const [index, piece] of pieces.entries()) {
+    onDelta?.({ reasoning: '', content: '', toolCalls: [piece], logprobs: null, completionTokens: index + 1 });
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  const toolCalls = [{ id: begin.id, name: begin.name, arguments: '{"city":"Paris"}' }];
+  return generateResult({ reasoning: '', toolCalls, finishReason: 'tool_calls' });
+};
+
+/** Runs what waits, once it waits. */
+async function serve(api: Listening, engine: Partial<Pick<LineRunnerDeps, 'generate' | 'embed'>>): Promise<void> {
+  await vi.waitFor(() => expect(api.queue.controls.length).toBeGreaterThan(0));
+  await runBatches(api, workerWith(api, { generate: noAnswer, embed: noEmbedding, ...engine }));
+}
+
+describe('streams, by the stock client', () => {
+  const ask = { model: modelCard.id, messages: [{ role: 'user' as const, content: 'hello' }], stream: true as const };
+
+  it('come in chunks that join to the answer, with usage at the end', async () => {
+    const api = await listen();
+    const served = serve(api, { generate: writer });
+    const stream = await api.client.chat.completions.create({
+      ...ask,
+      seed: 3,
+      stream_options: { include_usage: true },
+    });
+    const chunks: OpenAI.ChatCompletionChunk[] = [];
+    for await (const chunk of stream) chunks.push(chunk);
+    await served;
+    const deltas = chunks.flatMap(({ choices }) => choices.map(({ delta }) => delta));
+    expect(deltas[0]).toMatchObject({ role: 'assistant' });
+    expect(deltas.map(({ content }) => content ?? '').join('')).toBe('choice of seed 3 – in three pieces €');
+    const reasoning = deltas.map((delta) => (delta as { reasoning_content?: string }).reasoning_content ?? '');
+    expect(reasoning.join('')).toBe('Look.');
+    expect(chunks.at(-1)).toMatchObject({ choices: [], usage: { completion_tokens: 4, prompt_tokens: 900 } });
+    expect(chunks.at(-2)?.choices[0]?.finish_reason).toBe('stop');
+    expect(new Set(chunks.map(({ id, created, model }) => `${id} ${created} ${model}`)).size).toBe(1);
+  });
+
+  it('are put together by the client’s own helper: text, choices, log-probabilities', async () => {
+    const api = await listen();
+    const served = serve(api, { generate: writer });
+    const { stream: _stream, ...body } = ask;
+    const helper = api.client.chat.completions.stream({ ...body, n: 2, seed: 3, logprobs: true, top_logprobs: 1 });
+    const { choices, object } = await helper.finalChatCompletion();
+    await served;
+    expect(object).toBe('chat.completion');
+    expect(choices[0]?.message.content).toBe('choice of seed 3 – in three pieces €');
+    expect(choices[1]?.message.content).toMatch(/^choice of seed \d – in three pieces €$/);
+    expect(choices[0]?.logprobs?.content?.map(({ token, top_logprobs: top }) => [token, top.length])).toEqual([
+      ['choice of seed 3', 1],
+      [' – in three', 1],
+      [' pieces €', 1],
+    ]);
+  });
+
+  it('carry tool calls that the client’s own helper puts together', async () => {
+    const api = await listen();
+    const served = serve(api, { generate: caller });
+    const { stream: _stream, ...body } = ask;
+    const tools = [{ type: 'function' as const, function: { name: 'weather', parameters: { type: 'object' } } }];
+    const helper = api.client.chat.completions.stream({ ...body, tools, tool_choice: 'required' });
+    const { choices } = await helper.finalChatCompletion();
+    await served;
+    expect(choices[0]).toMatchObject({
+      finish_reason: 'tool_calls',
+      message: {
+        tool_calls: [
+          { id: 'functions.weather:0', type: 'function', function: { name: 'weather', arguments: '{"city":"Paris"}' } },
+        ],
+      },
+    });
+  });
+
+  it('end with an error of the client’s classes, before and after the first word', async () => {
+    const api = await listen();
+    const fail: Generate = () =>
+      Promise.reject(new AppError('input.context-length', 'too long', { param: 'messages' }));
+    const early = serve(api, { generate: fail });
+    await expect(api.client.chat.completions.create(ask)).rejects.toBeInstanceOf(OpenAI.BadRequestError);
+    await early;
+    api.queue.controls.length = 0;
+    const late = serve(api, {
+      generate: async (request, options) => {
+        options.onDelta?.({ reasoning: '', content: 'So', toolCalls: [], logprobs: null, completionTokens: 1 });
+        // the word is out before the error is
+        await new Promise((resolve) => setTimeout(resolve, 20));
+        return fail(request, options);
+      },
+    });
+    const stream = await api.client.chat.completions.create(ask);
+    const read = async (): Promise<void> => {
+      for await (const _chunk of stream);
+    };
+    await expect(read()).rejects.toMatchObject({ code: 'context_length_exceeded', message: 'too long' });
+    await late;
+  });
+
+  it('are cancelled by a caller that breaks off', async () => {
+    const api = await listen();
+    const hold: Generate = (_request, { onDelta }) => {
+      onDelta?.({ reasoning: '', content: 'So', toolCalls: [], logprobs: null, completionTokens: 1 });
+      return new Promise((_resolve, reject) =>
+        api.bus.subscribe(({ type }) => {
+          if (type === 'batch-cancel') reject(new AppError('cancelled.by-user', 'the batch was cancelled'));
+        }),
+      );
+    };
+    const served = serve(api, { generate: hold });
+    const stream = await api.client.chat.completions.create(ask);
+    for await (const chunk of stream) if (chunk.choices[0]?.delta.content === 'So') break;
+    const id = api.queue.controls[0]?.batchId ?? '';
+    await served;
+    expect((await api.batches.getBatch('default', id)).status).toBe('cancelled');
+  });
+});
+
+describe('answers as a whole, by the stock client', () => {
+  it('have several choices and log-probabilities', async () => {
+    const api = await listen();
+    const served = serve(api, { generate: writer });
+    const { choices, usage } = await api.client.chat.completions.create({
+      model: modelCard.id,
+      messages: [{ role: 'user', content: 'hello' }],
+      n: 2,
+      seed: 3,
+      logprobs: true,
+      top_logprobs: 2,
+    });
+    await served;
+    expect(choices.map(({ index }) => index)).toEqual([0, 1]);
+    expect(choices[1]?.logprobs?.content?.at(-1)).toMatchObject({
+      token: ' pieces €',
+      logprob: -2,
+      bytes: [...Buffer.from(' pieces €')],
+      top_logprobs: [{ token: ' pieces €' }, { token: ' pieces €' }],
+    });
+    expect(usage).toMatchObject({ prompt_tokens: 900, completion_tokens: 8 });
+  });
+
+  it('are embeddings, as the client asks for them by itself and as floats', async () => {
+    const api = await listen();
+    const vectors = [Float32Array.from([0.6, -0.8]), Float32Array.from([1 / 3, 2 / 3])];
+    const embed: Embed = async ({ inputs }) => ({
+      vectors: inputs.map((_input, index) =>
+        Buffer.from(vectors[index]?.buffer ?? new ArrayBuffer(0)).toString('base64'),
+      ),
+      width: 2,
+      promptTokens: 5,
+    });
+    const ask = { model: modelCard.id, input: ['one', 'two'] };
+    for (const encoding of [{}, { encoding_format: 'float' as const }]) {
+      api.queue.controls.length = 0;
+      const served = serve(api, { embed });
+      const { data, usage } = await api.client.embeddings.create({ ...ask, ...encoding });
+      await served;
+      expect(data.map(({ embedding }) => Float32Array.from(embedding))).toEqual(vectors);
+      expect(usage).toEqual({ prompt_tokens: 5, total_tokens: 5 });
+    }
+  });
+
+  it('are embeddings of a batch', async () => {
+    const api = await listen();
+    const line = { custom_id: 'a', method: 'POST', url: '/v1/embeddings', body: { model: modelCard.id, input: 'one' } };
+    const file = await upload(api, [JSON.stringify(line)]);
+    const { id } = await api.client.batches.create({
+      input_file_id: file.id,
+      endpoint: '/v1/embeddings',
+      completion_window: '24h',
+    });
+    const embed: Embed = async () => ({ vectors: ['AACAPw=='], width: 1, promptTokens: 2 });
+    await runBatches(api, workerWith(api, { generate: noAnswer, embed }));
+    const done = await api.client.batches.retrieve(id);
+    expect(done).toMatchObject({ status: 'completed', usage: { input_tokens: 2, output_tokens: 0, total_tokens: 2 } });
+    const text = await (await api.client.files.content(done.output_file_id ?? '')).text();
+    expect(JSON.parse(text).response.body.data).toEqual([{ object: 'embedding', index: 0, embedding: [1] }]);
+  });
+});
+
 describe('closing', () => {
   it('does not wait for connections that were opened and never used', async () => {
     const api = await listen();
@@ -303,7 +542,7 @@ describe('errors, by the stock client', () => {
       requestID: expect.stringMatching(/^req_/),
     });
     const wrong = await api.client.batches
-      .create({ input_file_id: 'x', endpoint: '/v1/embeddings', completion_window: '24h' })
+      .create({ input_file_id: 'x', endpoint: '/v1/completions', completion_window: '24h' })
       .catch((reason: unknown) => reason);
     expect(wrong).toBeInstanceOf(OpenAI.BadRequestError);
     expect(wrong).toMatchObject({ param: 'endpoint', error: { ext: { code: 'input.invalid-request' } } });

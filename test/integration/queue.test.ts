@@ -1,6 +1,7 @@
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
+import { Redis } from 'ioredis';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { AppError } from '../../src/base/errors.ts';
 import { silentLogger } from '../../src/base/log.ts';
@@ -211,7 +212,6 @@ describe('Consumer', () => {
     });
     await queue.addUnit(job, 0, 'batch');
     await until(() => tries === 1, 'job runs');
-    const { Redis } = await import('ioredis');
     const raw = new Redis(redis.url);
     await raw.del(`bull:quire-units:${job.batchId}.${job.unitId}.0:lock`);
     raw.disconnect();
@@ -261,6 +261,30 @@ describe('EventBus', () => {
     expect(await other.readProgress('batch_p')).toEqual([progress]);
     await bus.clearProgress('batch_p', 'u000000');
     expect(await other.readProgress('batch_p')).toEqual([]);
+  });
+
+  it('keeps the figures of engines while their workers speak', async () => {
+    await bus.saveEngineStats('host/1', { running: 1, blocks: { free: 3 } });
+    await bus.saveEngineStats('host/2', { running: 2 });
+    await bus.saveEngineStats('host/1', { running: 4, blocks: { free: 2 } });
+    const client = new Redis(redis.url);
+    try {
+      expect(await client.pttl('quire:engine:host/1')).toBeGreaterThan(10_000);
+      const reports = [
+        { workerId: 'host/1', stats: { running: 4, blocks: { free: 2 } } },
+        { workerId: 'host/2', stats: { running: 2 } },
+      ];
+      expect((await other.readEngineStats()).toSorted((a, b) => (a.workerId < b.workerId ? -1 : 1))).toEqual(reports);
+      // the silence of a dead worker, and somebody else's bytes
+      await client.pexpire('quire:engine:host/1', 1);
+      await client.set('quire:engine:host/3', 'no json', 'PX', 10_000);
+      await client.sadd('quire:engines', 'host/3');
+      await until(async () => (await client.exists('quire:engine:host/1')) === 0, 'the figures expire');
+      expect(await other.readEngineStats()).toEqual([{ workerId: 'host/2', stats: { running: 2 } }]);
+      expect((await client.smembers('quire:engines')).toSorted()).toEqual(['host/2', 'host/3']);
+    } finally {
+      client.disconnect();
+    }
   });
 });
 

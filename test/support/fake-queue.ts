@@ -1,5 +1,5 @@
 import { AppError } from '../../src/base/errors.ts';
-import type { EventBus, WorkQueue } from '../../src/queue/index.ts';
+import type { EngineReport, EventBus, WorkQueue } from '../../src/queue/index.ts';
 import type { ControlJob, QuireEvent, UnitJob, UnitProgress } from '../../src/queue/messages.schema.ts';
 import type { JobPriority } from '../../src/queue/ports.ts';
 
@@ -46,6 +46,8 @@ export class FakeQueue implements WorkQueue {
 /** An event bus in memory: listeners hear at once, progress stays until cleared. */
 export class FakeBus implements EventBus {
   readonly events: QuireEvent[] = [];
+  /** What workers said of their engines. */
+  readonly engines = new Map<string, EngineReport['stats']>();
   readonly #listeners = new Set<(event: QuireEvent) => void>();
   readonly #progress = new Map<string, Map<string, UnitProgress>>();
 
@@ -74,6 +76,14 @@ export class FakeBus implements EventBus {
 
   async readProgress(batchId: string): Promise<readonly UnitProgress[]> {
     return [...(this.#progress.get(batchId)?.values() ?? [])];
+  }
+
+  async saveEngineStats(workerId: string, stats: object): Promise<void> {
+    this.engines.set(workerId, JSON.parse(JSON.stringify(stats)));
+  }
+
+  async readEngineStats(): Promise<readonly EngineReport[]> {
+    return [...this.engines].map(([workerId, stats]) => ({ workerId, stats }));
   }
 
   async close(): Promise<void> {
