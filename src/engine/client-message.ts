@@ -1,5 +1,13 @@
 import { AppError } from '../base/errors.ts';
-import type { ClientMessage } from './messages.ts';
+import type {
+  ChatMessage,
+  ClientMessage,
+  EmbedRequest,
+  GenerateCheckpoint,
+  GenerateRequest,
+  SamplingOptions,
+  ToolCall,
+} from './messages.ts';
 
 /**
  * Outline of every message a client may send: a message that passes cannot make the engine fail for a missing or
@@ -7,7 +15,7 @@ import type { ClientMessage } from './messages.ts';
  */
 type Check = (value: unknown) => boolean;
 
-type Fields = Readonly<Record<string, Check>>;
+type Fields<Name extends string = string> = Readonly<Record<Name, Check>>;
 
 const isText: Check = (value) => typeof value === 'string';
 const isNumber: Check = (value) => typeof value === 'number' && Number.isFinite(value);
@@ -30,14 +38,16 @@ function findWrong(value: Readonly<Record<string, unknown>>, fields: Fields): st
   return Object.keys(fields).find((field) => fields[field]?.(value[field]) !== true);
 }
 
+const call = record({ id: isText, arguments: isText } satisfies Fields<keyof ToolCall>);
+
 const message = record({
   role: (value) => ['system', 'user', 'assistant', 'tool'].includes(value as string),
   content: isText,
   name: orNull(isText),
   reasoning: orNull(isText),
-  toolCalls: orNull(listOf(record({ id: isText, arguments: isText }))),
+  toolCalls: orNull(listOf(call)),
   toolCallId: orNull(isText),
-});
+} satisfies Fields<keyof ChatMessage>);
 
 const sampling = record({
   temperature: isNumber,
@@ -49,7 +59,7 @@ const sampling = record({
   repetitionPenalty: isNumber,
   logitBias: orNull(listOf((pair) => Array.isArray(pair) && pair.length === 2 && pair.every(isNumber))),
   seed: isNumber,
-});
+} satisfies Fields<keyof SamplingOptions>);
 
 const resume = record({
   version: isNumber,
@@ -58,8 +68,10 @@ const resume = record({
   tokenIds: listOf(isNumber),
   draws: isNumber,
   logprobs: orNull(listOf(isAnyRecord)),
+  cachedTokens: isNumber,
+  cacheMiss: orNull(isText),
   pages: listOf(isText),
-});
+} satisfies Fields<keyof GenerateCheckpoint>);
 
 const isFormat: Check = (value) => {
   const { type, schema } = (isAnyRecord(value) ? value : {}) as { readonly type?: unknown; readonly schema?: unknown };
@@ -71,7 +83,7 @@ const isToolChoice: Check = (value) => {
   return type === 'auto' || type === 'required' || (type === 'function' && isText(name));
 };
 
-const generateFields: Fields = {
+const generateFields: Fields<keyof GenerateRequest> = {
   id: isText,
   tenant: isText,
   messages: listOf(message),
@@ -92,7 +104,7 @@ const generateFields: Fields = {
   resume: orNull(resume),
 };
 
-const embedFields: Fields = {
+const embedFields: Fields<keyof EmbedRequest> = {
   id: isText,
   inputs: listOf((input) => isText(input) || listOf(isNumber)(input)),
   priority: isNumber,
@@ -104,7 +116,10 @@ const requestFields: Readonly<Record<string, Fields>> = {
   'embed-start': embedFields,
 };
 
-/** @throws `input.invalid-request` naming the first field that is missing or of a wrong type */
+/**
+ * @throws `input.invalid-request` naming the first field that is missing or of a wrong type; `corrupt.record` where it
+ *   is the checkpoint, without which the request could be answered
+ */
 export function parseClientMessage(value: unknown): ClientMessage {
   if (!isAnyRecord(value)) throw wrong('the message', value);
   const { type, id, request } = value as { readonly type?: unknown; readonly id?: unknown; readonly request?: unknown };
@@ -116,6 +131,7 @@ export function parseClientMessage(value: unknown): ClientMessage {
   if (fields === undefined) throw wrong('type', type);
   if (!isAnyRecord(request)) throw wrong('request', request);
   const field = findWrong(request as Record<string, unknown>, fields);
+  if (field === 'resume') throw new AppError('corrupt.record', 'engine message: request.resume is no checkpoint');
   if (field !== undefined) throw wrong(`request.${field}`, (request as Record<string, unknown>)[field]);
   return value as ClientMessage;
 }

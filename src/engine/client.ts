@@ -224,11 +224,12 @@ export class EngineClient {
   #exited(exit: EngineExit): void {
     const tickets = [...this.#sent.values()];
     const isInRun = (ticket: Ticket): boolean => this.#inRun.has(ticket.wireId);
-    this.#suspects.processEnded(exit, {
-      inRun: tickets.filter(isInRun).map(({ id }) => id),
-      waiting: tickets.filter((ticket) => !isInRun(ticket)).map(({ id }) => id),
-      alone: this.#gate.alone !== null,
-    });
+    const met = tickets.map((ticket) => ({
+      id: ticket.id,
+      inRun: isInRun(ticket),
+      tokens: ticket.checkpoint?.tokenIds.length ?? 0,
+    }));
+    this.#suspects.processEnded(exit, { alone: this.#gate.alone !== null, met });
     for (const ticket of tickets) this.#leave(ticket);
     this.#sent.clear();
     for (const ticket of tickets) {

@@ -1,5 +1,5 @@
 import type { Clock } from '../base/clock.ts';
-import { AppError, deserializeError, isFamily } from '../base/errors.ts';
+import { AppError, deserializeError, isFamily, toAppError } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import type { EngineChannel, EngineExit } from './engine-channel.ts';
 import { parseHostMessage } from './host-message.ts';
@@ -46,7 +46,7 @@ const maxFailedStarts = 5;
  */
 export class EngineProcess {
   readonly #deps: EngineProcessDeps;
-  #state: State;
+  #state: State = { type: 'backing-off' };
   #backoffMs = firstBackoffMs;
   #failedStarts = 0;
   #lastFailure: AppError | null = null;
@@ -54,7 +54,7 @@ export class EngineProcess {
 
   constructor(deps: EngineProcessDeps) {
     this.#deps = deps;
-    this.#state = { type: 'starting', channel: this.#start() };
+    this.#start();
   }
 
   get isReady(): boolean {
@@ -89,17 +89,24 @@ export class EngineProcess {
     this.#rejectWaiters(error);
   }
 
-  #start(): EngineChannel {
-    const channel = this.#deps.connect();
+  #start(): void {
+    let channel: EngineChannel;
+    try {
+      channel = this.#deps.connect();
+    } catch (error) {
+      // the system may have no room for another process just now
+      this.#ended({ how: toAppError(error).message, code: null, signal: null }, true);
+      return;
+    }
+    this.#state = { type: 'starting', channel };
     this.#deps.onPid(channel.pid);
     channel.onMessage((value) => this.#receive(channel, value));
     channel.onDrain(() => {
       if (this.#isCurrent(channel)) this.#deps.onDrain();
     });
     channel.onExit((exit) => {
-      if (this.#isCurrent(channel)) this.#exited(exit);
+      if (this.#isCurrent(channel)) this.#ended(exit, this.#state.type === 'starting');
     });
-    return channel;
   }
 
   #isCurrent(channel: EngineChannel): boolean {
@@ -140,8 +147,7 @@ export class EngineProcess {
     this.#deps.onFailed(error);
   }
 
-  #exited(exit: EngineExit): void {
-    const wasStarting = this.#state.type === 'starting';
+  #ended(exit: EngineExit, wasStarting: boolean): void {
     const backoffMs = this.#backoffMs;
     this.#backoffMs = Math.min(backoffMs * 2, maxBackoffMs);
     this.#state = { type: 'backing-off' };
@@ -153,7 +159,7 @@ export class EngineProcess {
       return;
     }
     void this.#deps.clock.sleep(backoffMs).then(() => {
-      if (this.#state.type === 'backing-off') this.#state = { type: 'starting', channel: this.#start() };
+      if (this.#state.type === 'backing-off') this.#start();
     });
   }
 

@@ -7,7 +7,8 @@ import { type Blame, blameOf, type EngineExit } from './engine-channel.ts';
  * S1. Only ends that a request can cause count: `blameOf` says which. SIGTERM and exit code 0 blame nobody.
  * S2. Crash: a request in the run that was going on is a suspect at once; one that only waited in the process is one
  *     at its second such crash, because what reads a request can fail too.
- * S3. SIGKILL mostly comes from outside: a request is a suspect at the second that met it in a run.
+ * S3. SIGKILL mostly comes from outside: a request is a suspect at the second that met it in a run. Kills before its
+ *     answer last grew do not count, since memory runs out at one place again and again.
  * S4. A suspect runs alone. One crash then, or the third SIGKILL, and it is quarantined: that end has one culprit.
  * S5. Whoever is answered, by a result or by an error of its own, is cleared. Cancelling proves nothing.
  * S6. Both tables are bounded; the entry that was not touched for longest goes first.
@@ -25,7 +26,7 @@ export class Suspects {
   /** How often it was met by an end that blames, at least 1 for a suspect: each time it may stay alone for longer. */
   ends(id: string): number {
     const marks = this.#marks.get(id);
-    return marks === undefined ? 0 : marks.crashesInRun + marks.crashesWaiting + marks.killsInRun + marks.killsAlone;
+    return marks === undefined ? 0 : totalOf(marks);
   }
 
   /** The error with which a quarantined request is refused. */
@@ -34,12 +35,10 @@ export class Suspects {
   }
 
   /** Takes down who was where when a process ended. */
-  processEnded(exit: EngineExit, seen: ProcessContents): void {
+  processEnded(exit: EngineExit, { alone, met }: ProcessContents): void {
     const blame = blameOf(exit);
     if (blame === 'none') return;
-    for (const id of new Set(seen.inRun)) this.#mark(id, { blame, how: exit.how, inRun: true, alone: seen.alone });
-    const waited = seen.waiting.filter((id) => !seen.inRun.includes(id));
-    for (const id of new Set(waited)) this.#mark(id, { blame, how: exit.how, inRun: false, alone: seen.alone });
+    for (const each of met) this.#mark(each, blame, exit.how, alone);
   }
 
   /** It was answered (S5). */
@@ -47,25 +46,33 @@ export class Suspects {
     this.#marks.delete(id);
   }
 
-  #mark(id: string, end: MarkedEnd): void {
+  #mark(met: MetRequest, blame: Blame, how: string, alone: boolean): void {
+    const { id } = met;
     const marks = this.#marks.get(id) ?? unmarked;
-    const ranAlone = end.alone && isSuspect(marks);
-    const marked = addEnd(marks, end, ranAlone);
+    const ranAlone = alone && isSuspect(marks);
+    const marked = blame === 'kill' ? addKill(marks, met, ranAlone) : addCrash(marks, met);
     this.#marks.delete(id);
-    if (ranAlone && (end.blame === 'crash' || marked.killsAlone >= maxKillsAlone)) {
-      keep(this.#quarantined, id, quarantineError(id, marked, end.how), maxQuarantined);
+    if (ranAlone && (blame === 'crash' || marked.killsAlone >= maxKillsAlone)) {
+      keep(this.#quarantined, id, quarantineError(id, marked, how), maxQuarantined);
     } else if (totalOf(marked) > 0) {
       keep(this.#marks, id, marked, maxMarked);
     }
   }
 }
 
-/** Requests that an engine process held when it ended. */
+/** What an engine process held when it ended. */
 export interface ProcessContents {
-  readonly inRun: readonly string[];
-  readonly waiting: readonly string[];
-  /** It held one request only, on purpose. */
+  /** One request only, on purpose. */
   readonly alone: boolean;
+  readonly met: readonly MetRequest[];
+}
+
+export interface MetRequest {
+  readonly id: string;
+  /** Was it in the run that was going on? */
+  readonly inRun: boolean;
+  /** Tokens of its answer that are safe, by its last checkpoint. */
+  readonly tokens: number;
 }
 
 interface Marks {
@@ -73,16 +80,11 @@ interface Marks {
   readonly crashesWaiting: number;
   readonly killsInRun: number;
   readonly killsAlone: number;
+  /** Of its answer at the last kill. */
+  readonly tokens: number;
 }
 
-interface MarkedEnd {
-  readonly blame: Blame;
-  readonly how: string;
-  readonly inRun: boolean;
-  readonly alone: boolean;
-}
-
-const unmarked: Marks = { crashesInRun: 0, crashesWaiting: 0, killsInRun: 0, killsAlone: 0 };
+const unmarked: Marks = { crashesInRun: 0, crashesWaiting: 0, killsInRun: 0, killsAlone: 0, tokens: 0 };
 
 const killsUntilSuspect = 2;
 const crashesWaitingUntilSuspect = 2;
@@ -99,14 +101,16 @@ function totalOf(marks: Marks): number {
   return marks.crashesInRun + marks.crashesWaiting + marks.killsInRun + marks.killsAlone;
 }
 
-function addEnd(marks: Marks, { blame, inRun }: MarkedEnd, ranAlone: boolean): Marks {
-  if (blame === 'kill') {
-    if (ranAlone) return { ...marks, killsAlone: marks.killsAlone + 1 };
-    return inRun ? { ...marks, killsInRun: marks.killsInRun + 1 } : marks;
-  }
+function addCrash(marks: Marks, { inRun }: MetRequest): Marks {
   return inRun
     ? { ...marks, crashesInRun: marks.crashesInRun + 1 }
     : { ...marks, crashesWaiting: marks.crashesWaiting + 1 };
+}
+
+function addKill(marks: Marks, { inRun, tokens }: MetRequest, ranAlone: boolean): Marks {
+  if (!inRun && !ranAlone) return marks;
+  if (tokens > marks.tokens) return { ...marks, killsInRun: 1, killsAlone: 0, tokens };
+  return ranAlone ? { ...marks, killsAlone: marks.killsAlone + 1 } : { ...marks, killsInRun: marks.killsInRun + 1 };
 }
 
 function quarantineError(id: string, marks: Marks, how: string): AppError {

@@ -19,24 +19,23 @@ export function forkEngine(entry: string = engineEntry): EngineChannel {
   let onDrain = (): void => {};
   const room = new PipeRoom(() => onDrain());
   let onExit = (_exit: EngineExit): void => {};
-  let exit: EngineExit | null = null;
+  let ended: EngineExit | null = null;
   let isGone = false;
-  const report = (): void => {
-    // what it said before it ended is still in the pipe until the channel closes
-    if (exit === null || child.connected || isGone) return;
+  const report = (exit: EngineExit): void => {
+    if (!isGone) onExit(exit);
     isGone = true;
-    onExit(exit);
   };
   child.on('exit', (code, signal) => {
-    exit = { how: signal === null ? `exit code ${code}` : `signal ${signal}`, code, signal };
-    report();
+    ended = { how: signal === null ? `exit code ${code}` : `signal ${signal}`, code, signal };
+    // what it said before it ended is in the pipe until the channel closes
+    if (!child.connected) report(ended);
   });
-  child.on('disconnect', report);
+  child.on('disconnect', () => {
+    if (ended !== null) report(ended);
+  });
   child.on('error', (error) => {
-    // of a process that could not be started, or not be signalled
-    if (child.pid !== undefined) return;
-    exit = { how: error.message, code: null, signal: null };
-    report();
+    // other errors are of messages and signals to a process that lives, or has ended and says so
+    if (child.pid === undefined) report({ how: error.message, code: null, signal: null });
   });
   return {
     pid: child.pid ?? null,

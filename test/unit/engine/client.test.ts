@@ -7,7 +7,7 @@ import type {
   GenerateDelta,
   GenerateProgress,
 } from '../../../src/engine/messages.ts';
-import { FakeEngines, request, tick, tinyCard } from '../../support/fake-engine.ts';
+import { FakeChannel, FakeEngines, request, tick, tinyCard } from '../../support/fake-engine.ts';
 
 const checkpointOf = (...tokenIds: readonly number[]) => ({ version: 1, tokenIds }) as unknown as GenerateCheckpoint;
 /** Rejections are looked at later, when the test has moved on. */
@@ -219,6 +219,26 @@ describe('EngineClient when processes end', () => {
     }
     await refused;
     expect(engines.channels).toHaveLength(5);
+  });
+
+  it('waits and tries again when the system starts no process', async () => {
+    let starts = 0;
+    const channel = new FakeChannel();
+    const engines = new FakeEngines({
+      connect: () => {
+        if (++starts < 3) throw new Error('spawn EAGAIN');
+        return channel;
+      },
+    });
+    const answer = engines.client.generate(request('a'));
+    for (const sleep of [0, 1]) {
+      engines.sleeps[sleep]?.wake();
+      await tick();
+    }
+    channel.say({ type: 'engine-ready', card: tinyCard, loadMs: 1 });
+    channel.answer('a');
+    expect((await answer).content).toBe('done');
+    expect(engines.sleeps.map(({ ms }) => ms)).toEqual([100, 200]);
   });
 
   it('hears nothing more of a process that has ended', async () => {

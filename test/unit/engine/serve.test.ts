@@ -205,6 +205,12 @@ describe('serveEngine', () => {
     expect(service.running.size).toBe(0);
   });
 
+  it('tells a checkpoint that is none from a request that is none', () => {
+    const { receive, saidOf } = serve();
+    receive({ type: 'generate-start', request: { ...generateRequest, resume: { version: 1, tokenIds: [1] } } });
+    expect(saidOf('request-failed')).toMatchObject([{ id: 'a#0', error: { code: 'corrupt.record' } }]);
+  });
+
   it('refuses a second request of the same id, and goes on with the first', async () => {
     const { service, receive, said, saidOf } = serve();
     receive({ type: 'generate-start', request: generateRequest });

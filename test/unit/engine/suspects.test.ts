@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { blameOf, type EngineExit } from '../../../src/engine/engine-channel.ts';
-import { Suspects } from '../../../src/engine/suspects.ts';
+import { type MetRequest, Suspects } from '../../../src/engine/suspects.ts';
 
 const bySignal = (signal: string): EngineExit => ({ how: `signal ${signal}`, code: null, signal });
 const byCode = (code: number): EngineExit => ({ how: `exit code ${code}`, code, signal: null });
@@ -29,8 +29,13 @@ describe('blameOf', () => {
 });
 
 describe('Suspects', () => {
-  const inRun = (...ids: readonly string[]) => ({ inRun: ids, waiting: [], alone: false });
-  const alone = (id: string) => ({ inRun: [id], waiting: [], alone: true });
+  const meet = (id: string, isInRun = true, tokens = 0): MetRequest => ({ id, inRun: isInRun, tokens });
+  const inRun = (...ids: readonly string[]) => ({ alone: false, met: ids.map((id) => meet(id)) });
+  const alone = (id: string, tokens = 0) => ({ alone: true, met: [meet(id, true, tokens)] });
+  const together = (running: string, waiting: string) => ({
+    alone: false,
+    met: [meet(running), meet(waiting, false)],
+  });
 
   it('blames nobody for an end from outside (S1)', () => {
     const suspects = new Suspects();
@@ -41,7 +46,7 @@ describe('Suspects', () => {
 
   it('suspects who was in a run at once, who waited at the second crash (S2)', () => {
     const suspects = new Suspects();
-    const seen = { inRun: ['running'], waiting: ['waiting'], alone: false };
+    const seen = together('running', 'waiting');
     suspects.processEnded(crash, seen);
     expect(suspects.mustRunAlone('running')).toBe(true);
     expect(suspects.mustRunAlone('waiting')).toBe(false);
@@ -52,11 +57,23 @@ describe('Suspects', () => {
 
   it('suspects at the second SIGKILL in a run, never one that waited (S3)', () => {
     const suspects = new Suspects();
-    suspects.processEnded(kill, { inRun: ['a'], waiting: ['b'], alone: false });
+    suspects.processEnded(kill, together('a', 'b'));
     expect(suspects.mustRunAlone('a')).toBe(false);
-    suspects.processEnded(kill, { inRun: ['a'], waiting: ['b'], alone: false });
+    suspects.processEnded(kill, together('a', 'b'));
     expect(suspects.mustRunAlone('a')).toBe(true);
     expect(suspects.mustRunAlone('b')).toBe(false);
+  });
+
+  it('starts to count again when the answer has grown between two kills (S3)', () => {
+    const suspects = new Suspects();
+    for (const tokens of [64, 128, 192, 256, 320, 384]) {
+      suspects.processEnded(kill, { alone: false, met: [meet('grows', true, tokens), meet('stuck', true, 64)] });
+      expect(suspects.mustRunAlone('grows')).toBe(false);
+    }
+    expect(suspects.mustRunAlone('stuck')).toBe(true);
+    for (const tokens of [64, 64, 128]) suspects.processEnded(kill, alone('stuck', tokens));
+    expect(suspects.findQuarantined('stuck')).toBeUndefined();
+    expect(suspects.mustRunAlone('stuck')).toBe(false);
   });
 
   it('quarantines at one crash alone, at three kills alone, and says how often and how (S4)', () => {
@@ -76,7 +93,7 @@ describe('Suspects', () => {
 
   it('quarantines one that ends a process before any run, when it was alone in it (S2, S4)', () => {
     const suspects = new Suspects();
-    const arriving = (isAlone: boolean) => ({ inRun: [], waiting: ['a'], alone: isAlone });
+    const arriving = (isAlone: boolean) => ({ alone: isAlone, met: [meet('a', false)] });
     suspects.processEnded(crash, arriving(false));
     suspects.processEnded(crash, arriving(false));
     expect(suspects.findQuarantined('a')).toBeUndefined();
