@@ -1,94 +1,304 @@
 import { AppError } from '../base/errors.ts';
-import { sha256Hex } from '../base/hash.ts';
-import { type GenerateDeps, generate } from './generate.ts';
-import type { GenerateProgress, GenerateRequest, GenerateResult } from './messages.ts';
+import { type AnswerDeps, openAnswer } from './answer-state.ts';
+import { EmbedTask, encodeInputs } from './embed-task.ts';
+import { type EncodeLimits, encodeRequest, prefixKeyOf } from './encode-request.ts';
+import { EngineCounters } from './engine-counters.ts';
+import type { BlockBudget } from './kv/block-budget.ts';
+import { PageChain } from './kv/page-name.ts';
+import { PageSource } from './kv/page-source.ts';
+import type { PrefixCache } from './kv/prefix-cache.ts';
+import type { EmbedRequest, EmbedResult, EngineStats, GenerateRequest, GenerateResult, TierStats } from './messages.ts';
+import { blockRows, type EngineService, type GenerateListener, type ModelRunner, type PageTier } from './ports.ts';
+import { reportProgress } from './report-progress.ts';
+import { RoundRunner } from './round.ts';
+import { Admission } from './schedule/admission.ts';
+import { Residents } from './schedule/residents.ts';
+import { restoreAnswer, Sequence } from './sequence.ts';
+import type { Scored } from './step.ts';
 
-interface Waiting {
-  readonly request: GenerateRequest;
-  readonly prefixKey: string;
-  readonly enqueuedMs: number;
-  readonly report: (progress: GenerateProgress) => void;
-  readonly resolve: (result: GenerateResult) => void;
-  readonly reject: (error: unknown) => void;
-  cancelled: boolean;
+export interface EngineOptions {
+  /** Most sequences that have a place at a time. */
+  readonly maxSequences: number;
+  /** Token budget of a round, and so what a request waits for another's prefill at the most. */
+  readonly prefillTokens: number;
 }
 
-/** After this many requests in a row on the warm prefix, another one gets its turn. */
-const warmRunLimit = 64;
+export interface EngineDeps extends AnswerDeps {
+  readonly runner: ModelRunner;
+  readonly budget: BlockBudget;
+  readonly cache: PrefixCache;
+  /** Pages below memory, and what `stats` says of the tiers there. */
+  readonly tier: PageTier | null;
+  readonly tierStats: () => { readonly disk: TierStats | null; readonly remote: TierStats | null };
+  readonly nowMs: () => number;
+}
+
+/** A round is idle when everybody in it was cancelled; several in a row are not. */
+const maxIdleRounds = 8;
+
+interface Settle {
+  readonly resolve: (result: GenerateResult) => void;
+  readonly reject: (error: unknown) => void;
+}
 
 /**
- * Runs requests one after another. Order: priority, then the prefix that is warm (bounded by `warmRunLimit`), then age.
- * The loop yields to the event loop between two runs, so messages and cancellations arrive between steps.
+ * Continuous batching: requests come, go and are cancelled between any two runs.
+ *
+ * G1 Every request ends once: with its result, its error, or as cancelled.
+ * G2 What a request is answered depends on the request alone; the schedule decides only when.
+ * G3 An error that belongs to one sequence ends that one; an error of a run ends those that were in it.
  */
-export class Engine {
-  readonly #deps: GenerateDeps;
-  readonly #waiting: Waiting[] = [];
-  #running: Waiting | null = null;
-  #warmKey: string | null = null;
-  #warmRun = 0;
+export class Engine implements EngineService {
+  readonly #deps: EngineDeps;
+  /**
+   * A third of the memory is the most that one sequence may fill: its own rows are held two and a half times while they
+   * move to a longer slab. Half of that is for the one embedding that may be in work beside it.
+   */
+  readonly #limits: EncodeLimits;
+  readonly #counters: EngineCounters;
+  readonly #residents: Residents;
+  readonly #admission: Admission;
+  readonly #round: RoundRunner;
+  readonly #open = new Map<Sequence, Settle>();
+  readonly #embeds = new Set<EmbedTask>();
+  #arrivals = 0;
+  #isLooping = false;
+  #wake: (() => void) | null = null;
 
-  constructor(deps: GenerateDeps) {
+  constructor(deps: EngineDeps, options: EngineOptions) {
+    const { runner, budget, nowMs } = deps;
     this.#deps = deps;
-  }
-
-  /** @throws what `generate` throws, and `cancelled.by-user` after `cancel`. */
-  submit(request: GenerateRequest, report: (progress: GenerateProgress) => void): Promise<GenerateResult> {
-    return new Promise((resolve, reject) => {
-      const prefixKey = prefixKeyOf(request);
-      const enqueuedMs = this.#deps.nowMs();
-      this.#waiting.push({ request, prefixKey, enqueuedMs, report, resolve, reject, cancelled: false });
-      if (this.#running === null) void this.#loop();
+    const thirds = Math.floor(budget.total / 3);
+    this.#limits = { windowTokens: runner.contextTokens, memoryTokens: thirds * blockRows };
+    this.#counters = new EngineCounters(() => runner.runMs);
+    const pages = new PageSource(deps.cache, deps.tier);
+    const onLoaded = (): void => this.#wake?.();
+    this.#residents = new Residents({ shape: runner, rowStep: runner.rowStep, budget, pages, onLoaded });
+    this.#admission = new Admission({
+      residents: this.#residents,
+      counters: this.#counters,
+      maxSequences: options.maxSequences,
+      nowMs,
+      onMoved: (sequence) => reportProgress(sequence),
+    });
+    this.#round = new RoundRunner({
+      runner,
+      pages,
+      residents: this.#residents,
+      admission: this.#admission,
+      counters: this.#counters,
+      embeds: this.#embeds,
+      stepTokens: options.prefillTokens,
+      breathe: () => this.#breathe(),
+      onScored: (scored) => this.#take(scored),
+      onFailed: (sequences, error) => {
+        for (const sequence of sequences) this.#end(sequence, (settle) => settle.reject(error));
+      },
+      onEmbedEnd: (task, error) => this.#endEmbed(task, error),
     });
   }
 
-  /** Takes effect before the next run; unknown ids are ignored, since the request may just have ended. */
+  generate(request: GenerateRequest, listener: GenerateListener): Promise<GenerateResult> {
+    return new Promise((resolve, reject) => {
+      const sequence = this.#openSequence(request, listener);
+      if (sequence.answer.ended) {
+        resolve(sequence.result(this.#deps.nowMs()));
+        return;
+      }
+      this.#open.set(sequence, { resolve, reject });
+      this.#admission.add(sequence);
+      reportProgress(sequence);
+      this.#start();
+    });
+  }
+
+  embed(request: EmbedRequest): Promise<EmbedResult> {
+    return new Promise((resolve, reject) => {
+      const { tokenizer, runner } = this.#deps;
+      const { windowTokens, memoryTokens } = this.#limits;
+      const maxTokens = Math.min(windowTokens, Math.floor(memoryTokens / 2));
+      const inputs = encodeInputs(tokenizer, request, { vocabularySize: runner.vocabularySize, maxTokens });
+      this.#embeds.add(new EmbedTask(request, inputs, this.#arrivals++, { resolve, reject }));
+      this.#start();
+    });
+  }
+
   cancel(id: string): void {
-    const index = this.#waiting.findIndex(({ request }) => request.id === id);
-    const [waiting] = index >= 0 ? this.#waiting.splice(index, 1) : [];
-    waiting?.reject(cancelled());
-    if (this.#running?.request.id === id) this.#running.cancelled = true;
+    for (const sequence of [...this.#open.keys()]) {
+      if (sequence.request.id !== id) continue;
+      sequence.isCancelled = true;
+      // one that only waits need not wait for the run that is going on; the others may be in it
+      if (sequence.residence === null) this.#drop(sequence);
+    }
+    for (const task of this.#embeds) if (task.request.id === id) task.isCancelled = true;
+    this.#wake?.();
+  }
+
+  checkpoint(id: string): void {
+    for (const sequence of this.#open.keys()) if (sequence.request.id === id) this.#save(sequence);
+  }
+
+  onRun(listener: (ids: readonly string[]) => void): void {
+    this.#round.onRun = listener;
+  }
+
+  stats(): EngineStats {
+    const { budget, cache, tierStats } = this.#deps;
+    const { total, free, cached, held, blockBytes } = budget;
+    return {
+      waiting: this.#admission.waitingTotal,
+      running: this.#residents.members.size + this.#embeds.size,
+      blocks: { total, free, cached, held, blockBytes },
+      tiers: { memory: cache.stats(), ...tierStats() },
+      ...this.#counters.read(),
+    };
+  }
+
+  /** Gives up windows that are only kept for the next request; their pages stay cached. */
+  dropIdle(): void {
+    this.#residents.windows.dropIdle();
+  }
+
+  /** Throws `bug.invariant` with the figures when the books do not balance. */
+  checkIntegrity(): void {
+    this.#residents.checkIntegrity();
+    this.#deps.cache.checkIntegrity();
+  }
+
+  /** @throws what is wrong with the request or its checkpoint */
+  #openSequence(request: GenerateRequest, listener: GenerateListener): Sequence {
+    const { runner, tokenizer, nowMs } = this.#deps;
+    const encoded = encodeRequest(tokenizer, request, this.#limits);
+    const answer = openAnswer(this.#deps, request, encoded);
+    if (request.resume !== null) restoreAnswer(answer, request.resume, encoded);
+    return new Sequence({
+      request,
+      listener,
+      encoded,
+      answer,
+      chain: new PageChain(runner.digest, request.tenant),
+      engineDigest: runner.digest,
+      arrival: this.#arrivals++,
+      prefixKey: prefixKeyOf(request),
+      enqueuedMs: nowMs(),
+    });
+  }
+
+  #start(): void {
+    this.#wake?.();
+    if (this.#isLooping) return;
+    this.#isLooping = true;
+    this.#counters.resume();
+    void this.#loop().finally(() => {
+      this.#isLooping = false;
+      this.#counters.pause();
+    });
   }
 
   async #loop(): Promise<void> {
-    for (let next = this.#takeNext(); next !== undefined; next = this.#takeNext()) {
-      this.#running = next;
-      await this.#runOne(next);
-      this.#running = null;
+    let idleRounds = 0;
+    while (this.#open.size > 0 || this.#embeds.size > 0) {
+      await this.#breathe();
+      this.#admission.admit();
+      const didRun = await this.#round.run();
+      idleRounds = didRun ? 0 : idleRounds + 1;
+      if (!didRun && this.#isLoading()) await this.#waitForPages();
+      else if (idleRounds > maxIdleRounds) this.#giveUp();
     }
   }
 
-  #takeNext(): Waiting | undefined {
-    const first = Math.min(...this.#waiting.map(({ request }) => request.priority));
-    const candidates = this.#waiting.filter(({ request }) => request.priority === first);
-    const warm = candidates.find(({ prefixKey }) => prefixKey === this.#warmKey);
-    const next = warm !== undefined && this.#warmRun < warmRunLimit ? warm : candidates[0];
-    if (next === undefined) return undefined;
-    this.#waiting.splice(this.#waiting.indexOf(next), 1);
-    this.#warmRun = next.prefixKey === this.#warmKey ? this.#warmRun + 1 : 0;
-    this.#warmKey = next.prefixKey;
-    return next;
+  /** G1 even if we are wrong about memory: better an error than a request that waits for ever. */
+  #giveUp(): void {
+    const error = new AppError('bug.invariant', 'requests wait although nothing runs');
+    for (const sequence of [...this.#open.keys()]) this.#end(sequence, (settle) => settle.reject(error));
+    for (const task of [...this.#embeds]) this.#endEmbed(task, error);
   }
 
-  async #runOne(waiting: Waiting): Promise<void> {
-    const queueMs = this.#deps.nowMs() - waiting.enqueuedMs;
-    const between = async (): Promise<void> => {
-      await new Promise(setImmediate);
-      if (waiting.cancelled) throw cancelled();
-    };
+  /** Lets messages in, and cancelled requests out. */
+  async #breathe(): Promise<void> {
+    await new Promise(setImmediate);
+    this.#dropCancelled();
+  }
+
+  #dropCancelled(): void {
+    for (const sequence of [...this.#open.keys()]) if (sequence.isCancelled) this.#drop(sequence);
+    for (const task of [...this.#embeds]) {
+      if (!task.isCancelled) continue;
+      this.#counters.cancellations++;
+      this.#endEmbed(task, cancelled());
+    }
+  }
+
+  #drop(sequence: Sequence): void {
+    this.#counters.cancellations++;
+    this.#end(sequence, (settle) => settle.reject(cancelled()));
+  }
+
+  #isLoading(): boolean {
+    return [...this.#residents.members].some(
+      ({ residence }) => residence?.isLoading === true || residence?.window.isLoading === true,
+    );
+  }
+
+  async #waitForPages(): Promise<void> {
+    this.#counters.pause();
+    await new Promise<void>((resolve) => {
+      this.#wake = resolve;
+    });
+    this.#wake = null;
+    this.#counters.resume();
+  }
+
+  /** The next token of a sequence, and what follows from it. */
+  #take({ sequence, logits }: Scored): void {
+    const { nowMs } = this.#deps;
+    const { answer, listener, request } = sequence;
     try {
-      const result = await generate(this.#deps, waiting.request, between, waiting.report);
-      waiting.resolve({ ...result, queueMs });
+      sequence.firstTokenMs ??= nowMs();
+      const id = answer.next(logits);
+      if (id !== null) sequence.append([id]);
+      if (!answer.ended) sequence.append(answer.takeForced());
+      if (request.stream) {
+        const delta = answer.takeDelta();
+        if (delta !== null) listener.onDelta(delta);
+      }
     } catch (error) {
-      waiting.reject(error);
+      // its rows may hold what made the logits unusable
+      sequence.residence?.slab.clear(sequence);
+      this.#end(sequence, (settle) => settle.reject(error));
+      return;
     }
+    if (answer.ended) {
+      this.#end(sequence, (settle) => settle.resolve(sequence.result(nowMs())));
+      return;
+    }
+    if (sequence.residence?.slab.isDecoding(sequence) === false) sequence.residence.slab.promote(sequence);
+    this.#admission.grow(sequence);
+    reportProgress(sequence);
+    if (sequence.isSaveDue(nowMs())) this.#save(sequence);
+  }
+
+  #save(sequence: Sequence): void {
+    this.#counters.checkpoints++;
+    sequence.listener.onCheckpoint(sequence.save(this.#deps.runner.digest, this.#deps.nowMs()));
+  }
+
+  #end(sequence: Sequence, settle: (settle: Settle) => void): void {
+    const open = this.#open.get(sequence);
+    if (open === undefined) return;
+    this.#open.delete(sequence);
+    this.#admission.remove(sequence);
+    settle(open);
+  }
+
+  #endEmbed(task: EmbedTask, error: unknown): void {
+    this.#embeds.delete(task);
+    this.#round.forget(task);
+    if (error === null) task.resolve(task.result());
+    else task.reject(error);
   }
 }
 
 function cancelled(): AppError {
   return new AppError('cancelled.by-user', 'request was cancelled');
-}
-
-/** Equal for requests that share tools and leading messages. */
-function prefixKeyOf(request: GenerateRequest): string {
-  return sha256Hex(JSON.stringify([request.tools, request.messages.slice(0, request.sharedMessages)]));
 }

@@ -1,11 +1,17 @@
+import { type Logger, silentLogger } from '../base/log.ts';
 import { Engine } from './engine.ts';
-import { LatentBuffer } from './kv/latent-buffer.ts';
-import { PrefixSlot } from './kv/prefix-slot.ts';
+import { BlockBudget } from './kv/block-budget.ts';
+import { openDiskTier } from './kv/disk-tier.ts';
+import { NoPrefixCache } from './kv/no-prefix-cache.ts';
+import { RadixPrefixCache } from './kv/radix-prefix-cache.ts';
+import { TierChain } from './kv/tiered-pages.ts';
 import type { ModelCard } from './messages.ts';
 import { loadModelFolder } from './model/load-model.ts';
+import type { ModelRunner, PageTier } from './ports.ts';
 import { openOrtRunner } from './runtime/ort-runner.ts';
 import { readSpecialTokens } from './special-tokens.ts';
 import { openGrammarCompiler } from './structured/grammar.ts';
+import { rememberTexts } from './tokenizer/remembering-tokenizer.ts';
 import { openTokenizer } from './tokenizer/tokenizer.ts';
 
 export { serveEngine } from './serve.ts';
@@ -15,32 +21,72 @@ export interface EngineHostOptions {
   readonly modelDir: string;
   /** Threads of one run; up to 3 the bits of results do not depend on it. */
   readonly threads: number;
+  /** Equal bits whatever runs beside a request, whatever is cached and wherever it is interrupted. */
+  readonly reproducible: boolean;
+  /** Of latents in memory: cached pages, windows and own rows together. */
+  readonly pageMemoryBytes: number;
+  readonly pageDisk: { readonly folder: string; readonly budgetBytes: number } | null;
+  /** Most requests that are read or answered at a time. */
+  readonly maxSequences: number;
+  /** Token budget of a round of the scheduler. */
+  readonly prefillTokens: number;
+  /** Keep pages for later requests; false is the plain engine that others are measured against. @defaultValue true */
+  readonly prefixCache?: boolean;
+  /** A tier below the disk, such as an object store. @defaultValue null */
+  readonly remotePages?: PageTier | null;
+  readonly log?: Logger;
 }
 
 export interface EngineHost {
   readonly engine: Engine;
+  readonly runner: ModelRunner;
   readonly card: ModelCard;
   close(): Promise<void>;
 }
 
 /**
  * Loads a model folder and makes an engine of it. The only door to the native runtime.
- * @throws `input.model-folder`, `corrupt.safetensors`, `capacity.model-too-large`
+ * @throws `input.model-folder`, `corrupt.safetensors`, `capacity.model-too-large`, `input.config`
  */
 export async function openEngineHost(options: EngineHostOptions): Promise<EngineHost> {
+  const { threads, reproducible } = options;
   const model = await loadModelFolder(options.modelDir);
-  const tokenizer = await openTokenizer(options.modelDir, model.config.vocabularySize);
-  const runner = await openOrtRunner(model, { precision: 'full', threads: options.threads });
+  const tokenizer = rememberTexts(await openTokenizer(options.modelDir, model.config.vocabularySize));
+  const runner = await openOrtRunner(model, { precision: 'full', threads, reproducible });
   const special = readSpecialTokens(tokenizer, runner.vocabularySize, model.config.stopIds);
-  const grammars = await openGrammarCompiler(tokenizer, special.stopIds);
-  const engine = new Engine({
+  const budget = BlockBudget.ofBytes(options.pageMemoryBytes, runner);
+  const disk = await openDisk(runner, options);
+  const remote = options.remotePages ?? null;
+  const tiers = [disk, remote].filter((one) => one !== null);
+  const tier = tiers.length === 0 ? null : new TierChain(tiers);
+  const engine = new Engine(
+    {
+      runner,
+      tokenizer,
+      grammars: openGrammarCompiler(tokenizer, special.stopIds),
+      special,
+      budget,
+      cache: (options.prefixCache ?? true) ? new RadixPrefixCache(budget) : new NoPrefixCache(budget),
+      tier,
+      tierStats: () => ({ disk: disk?.stats() ?? null, remote: remote?.stats() ?? null }),
+      nowMs: () => Date.now(),
+    },
+    options,
+  );
+  const card = { ...model.card, digest: model.weights.contentDigest() };
+  return {
+    engine,
     runner,
-    tokenizer,
-    grammars,
-    special,
-    slot: new PrefixSlot(runner.layers, runner.latentWidth),
-    scratch: new LatentBuffer(runner.layers, runner.latentWidth),
-    nowMs: () => Date.now(),
-  });
-  return { engine, card: model.card, close: () => runner.close() };
+    card,
+    close: async () => {
+      await tier?.close();
+      await runner.close();
+    },
+  };
+}
+
+async function openDisk(runner: ModelRunner, { pageDisk, log = silentLogger }: EngineHostOptions) {
+  if (pageDisk === null) return null;
+  const { layers, latentWidth, digest } = runner;
+  return openDiskTier({ ...pageDisk, layers, latentWidth, digest, log });
 }

@@ -27,25 +27,65 @@ export type AnswerFormat =
   | { readonly type: 'json' }
   | { readonly type: 'json-schema'; readonly schema: Readonly<Record<string, unknown>> };
 
+/** `none` is said by declaring no tools. */
+export type ToolChoice =
+  | { readonly type: 'auto' }
+  /** At least one call, of any tool. */
+  | { readonly type: 'required' }
+  | { readonly type: 'function'; readonly name: string };
+
+/** How the next token is drawn. The neutral value of each field changes nothing. */
+export interface SamplingOptions {
+  /** 0 is greedy. */
+  readonly temperature: number;
+  /** In (0, 1]: the smallest set of most likely tokens that holds this much probability. */
+  readonly topP: number;
+  /** Only so many of the likeliest tokens; 0: all. */
+  readonly topK: number;
+  /** In [0, 1): least probability, as a share of the likeliest token's; 0: any. */
+  readonly minP: number;
+  /** Subtracted once from the logit of each token the answer has already. */
+  readonly presencePenalty: number;
+  /** Subtracted as often as the answer has the token. */
+  readonly frequencyPenalty: number;
+  /** Divides positive and multiplies negative logits of tokens that prompt or answer have; 1: none. */
+  readonly repetitionPenalty: number;
+  /** Added to logits, by token id; null: none. */
+  readonly logitBias: readonly (readonly [id: number, bias: number])[] | null;
+  readonly seed: number;
+}
+
 export interface GenerateRequest {
   readonly id: string;
+  /** Whose text it is: pages are never shared between tenants. */
+  readonly tenant: string;
   readonly messages: readonly ChatMessage[];
   /** OpenAI tool declarations, or null. */
   readonly tools: readonly Readonly<Record<string, unknown>>[] | null;
-  /** How many leading messages other requests share: they end the prefix that is kept. */
+  readonly toolChoice: ToolChoice;
+  /** May one answer hold several calls? */
+  readonly parallelToolCalls: boolean;
+  /** How many leading messages other requests share: they end the prefix that is read once for all. */
   readonly sharedMessages: number;
   /** Most tokens to produce, reasoning included; null: up to the window. */
   readonly maxTokens: number | null;
-  /** 0 is greedy. */
-  readonly temperature: number;
-  readonly topP: number;
-  readonly seed: number;
+  readonly sampling: SamplingOptions;
+  /** Report the log-probability of each token of the content, with so many alternatives (0 to 20); null: none. */
+  readonly logprobs: number | null;
   readonly stop: readonly string[];
   /** Most tokens of reasoning before the engine closes it; 0 forbids reasoning, null leaves it to the model. */
   readonly thinkingBudget: number | null;
   readonly format: AnswerFormat;
-  /** Served before all requests of a higher number; equal ones prefer the prefix that is warm. */
+  /** Served before all requests of a higher number. */
   readonly priority: number;
+  /** Unix time by which the answer is wanted: the earlier first among equals; null: any time. */
+  readonly deadlineMs: number | null;
+  /** Send `generate-delta` messages while it is answered. */
+  readonly stream: boolean;
+  /** Send a checkpoint after so many tokens or so much time, whichever is first; null: only when asked. */
+  readonly checkpointEvery: { readonly tokens: number; readonly ms: number } | null;
+  /** Go on where an earlier try stood; null: from the start. */
+  readonly resume: GenerateCheckpoint | null;
 }
 
 export interface GeneratedToolCall {
@@ -55,22 +95,63 @@ export interface GeneratedToolCall {
   readonly arguments: string;
 }
 
+/** A token by its text; `bytes` because a token may hold part of a character. */
+export interface TokenChance {
+  readonly id: number;
+  readonly bytes: readonly number[];
+  /** Natural logarithm of the model's own probability, before temperature, penalties and masks. */
+  readonly logprob: number;
+}
+
+export interface TokenLogprob extends TokenChance {
+  /** The likeliest tokens at this place, best first. */
+  readonly top: readonly TokenChance[];
+}
+
+/** Everything that a request needs to go on elsewhere: what was written; the rest follows from it and the request. */
+export interface GenerateCheckpoint {
+  readonly version: 1;
+  /** Of the engine that wrote it: equal engines go on with equal bits. */
+  readonly engineDigest: string;
+  /** sha256 over the prompt's token ids; a checkpoint of another prompt is refused. */
+  readonly promptDigest: string;
+  /** The token log: every completion token so far, forced ones included. */
+  readonly tokenIds: readonly number[];
+  /** Random numbers drawn so far: the whole state of the sampler. */
+  readonly draws: number;
+  readonly logprobs: readonly TokenLogprob[] | null;
+  /** What the bill says of the prompt, which no interruption changes. */
+  readonly cachedTokens: number;
+  readonly cacheMiss: CacheMiss;
+  /** Names of the full pages of prompt and answer, in order. Those still in a tier are read, the others computed again. */
+  readonly pages: readonly string[];
+}
+
+/** Why not all of the shared prefix was there already; null: it was. */
+export type CacheMiss = 'first_of_group' | 'below_minimum' | 'evicted' | null;
+
 export interface GenerateResult {
   readonly reasoning: string;
   readonly content: string;
   readonly toolCalls: readonly GeneratedToolCall[];
   readonly finishReason: 'stop' | 'length' | 'tool_calls';
+  /** Of the tokens of `content`, in order; null when not asked for. */
+  readonly logprobs: readonly TokenLogprob[] | null;
   /** What of the caller's schema the finished answer breaks, where decoding does not enforce it; null: nothing. */
   readonly schemaError: string | null;
   readonly promptTokens: number;
+  /** Prompt tokens whose latents were there already when this request was first admitted. */
   readonly cachedTokens: number;
   readonly completionTokens: number;
   readonly reasoningTokens: number;
+  /** Completion tokens taken from a checkpoint; 0: it ran from its start. */
+  readonly resumedTokens: number;
+  /** `exact`: same engine, so the same bits as without the interruption; `tokens`: nothing lost, bits may differ. */
+  readonly resumed: 'exact' | 'tokens' | null;
   readonly prefillMs: number;
   readonly decodeMs: number;
   readonly queueMs: number;
-  /** Why the shared prefix was not cached; null on a hit. */
-  readonly cacheMiss: 'first_of_group' | 'below_minimum' | null;
+  readonly cacheMiss: CacheMiss;
 }
 
 export interface GenerateProgress {
@@ -78,6 +159,77 @@ export interface GenerateProgress {
   readonly promptTokens: number;
   readonly prefilledTokens: number;
   readonly completionTokens: number;
+}
+
+/** What an answer gained since the last delta; the first one of a resumed request holds all that was written before. */
+export interface GenerateDelta {
+  readonly reasoning: string;
+  readonly content: string;
+  readonly toolCalls: readonly ToolCallDelta[];
+  readonly logprobs: readonly TokenLogprob[] | null;
+  /** Completion tokens with this delta: a receiver that has more already drops it. */
+  readonly completionTokens: number;
+}
+
+/** A call begins with a delta that has id and name; the arguments' text follows in pieces. */
+export interface ToolCallDelta {
+  readonly index: number;
+  readonly id: string | null;
+  readonly name: string | null;
+  readonly arguments: string;
+}
+
+export interface EmbedRequest {
+  readonly id: string;
+  /** Texts, or token ids of the model's own tokenizer. */
+  readonly inputs: readonly (string | readonly number[])[];
+  readonly priority: number;
+  readonly deadlineMs: number | null;
+}
+
+export interface EmbedResult {
+  /** One an input: base64 of `hidden width` little-endian float32, mean of the final hidden states, of length 1. */
+  readonly vectors: readonly string[];
+  readonly width: number;
+  readonly promptTokens: number;
+}
+
+/** Of one tier of pages. */
+export interface TierStats {
+  readonly pages: number;
+  readonly bytes: number;
+  readonly budgetBytes: number;
+  /** Pages looked for and found, looked for and not found, written, dropped to make room, dropped as damaged. */
+  readonly hits: number;
+  readonly misses: number;
+  readonly writes: number;
+  readonly evictions: number;
+  readonly corrupt: number;
+}
+
+/** Counters grow from the start of the engine process; the rest is as of now. */
+export interface EngineStats {
+  readonly waiting: number;
+  readonly running: number;
+  /** Memory for latents, in blocks of 256 rows: free + cached + held = total. */
+  readonly blocks: {
+    readonly total: number;
+    readonly free: number;
+    readonly cached: number;
+    readonly held: number;
+    readonly blockBytes: number;
+  };
+  readonly tiers: { readonly memory: TierStats; readonly disk: TierStats | null; readonly remote: TierStats | null };
+  readonly prefillTokens: number;
+  readonly cachedTokens: number;
+  readonly decodeTokens: number;
+  readonly runs: number;
+  /** Milliseconds inside and outside `session.run` while there was work. */
+  readonly runMs: number;
+  readonly overheadMs: number;
+  readonly preemptions: number;
+  readonly cancellations: number;
+  readonly checkpoints: number;
 }
 
 /** What a model folder is, as `/v1/models`, `quire model info` and result notices show it. */
@@ -95,17 +247,30 @@ export interface ModelCard {
   readonly weights: 'trained' | 'random';
   /** Shown wherever the model's text is shown; null when there is nothing to say. */
   readonly notice: string | null;
-  /** sha256 over config, tokenizer and tensor headers. */
+  /** Values of a final hidden state, and so of an embedding. */
+  readonly hiddenWidth: number;
+  /** sha256 over config, tokenizer and tensor headers; once the weights are read, over them too. */
   readonly digest: string;
 }
 
 export type ClientMessage =
   | { readonly type: 'generate-start'; readonly request: GenerateRequest }
-  | { readonly type: 'generate-cancel'; readonly id: string };
+  | { readonly type: 'embed-start'; readonly request: EmbedRequest }
+  /** Of either kind. */
+  | { readonly type: 'cancel'; readonly id: string }
+  /** Answered by `generate-checkpoint`, unless the request has just ended. */
+  | { readonly type: 'checkpoint'; readonly id: string };
 
 export type HostMessage =
   | { readonly type: 'engine-ready'; readonly card: ModelCard; readonly loadMs: number }
   | { readonly type: 'engine-failed'; readonly error: SerializedError }
+  /** At most one a second, when something changed. */
+  | { readonly type: 'engine-stats'; readonly stats: EngineStats }
+  /** Requests in the run that starts now: the suspects if the process does not live to send the next message. */
+  | { readonly type: 'run-start'; readonly ids: readonly string[] }
   | { readonly type: 'generate-progress'; readonly id: string; readonly progress: GenerateProgress }
+  | { readonly type: 'generate-delta'; readonly id: string; readonly delta: GenerateDelta }
+  | { readonly type: 'generate-checkpoint'; readonly id: string; readonly checkpoint: GenerateCheckpoint }
   | { readonly type: 'generate-end'; readonly id: string; readonly result: GenerateResult }
-  | { readonly type: 'generate-failed'; readonly id: string; readonly error: SerializedError };
+  | { readonly type: 'embed-end'; readonly id: string; readonly result: EmbedResult }
+  | { readonly type: 'request-failed'; readonly id: string; readonly error: SerializedError };

@@ -1,40 +1,70 @@
-import type { AnswerFormat } from './messages.ts';
+import type {
+  AnswerFormat,
+  EmbedRequest,
+  EmbedResult,
+  EngineStats,
+  GenerateCheckpoint,
+  GenerateDelta,
+  GenerateProgress,
+  GenerateRequest,
+  GenerateResult,
+  TierStats,
+} from './messages.ts';
 
 /** Rows of a latent block, of a prefix-cache page, of a stored file: one number everywhere. */
 export const blockRows = 256;
 
-/** One `[rows, latentWidth]` float32 array a layer; row r of layer l starts at `r * latentWidth`. */
+/** One float32 array a layer, of rows `latentWidth` wide. */
 export type LatentLayers = readonly Float32Array[];
 
-/**
- * One run over rows [start, start + tokenIds.length) of one sequence.
- * The sequence's earlier rows are `prefix[0, prefixRows)` followed by `suffix[0, start - prefixRows)`.
- * Both arrays are read without copying; the caller stores the new rows itself.
- */
-export interface StepInput {
+/** New rows [start, start + tokenIds.length) of one sequence. */
+export interface StepSequence {
   readonly tokenIds: ArrayLike<number>;
   readonly start: number;
+}
+
+/**
+ * One run over new rows of sequences that share a prefix. Sequence n's earlier rows are `prefix[0, prefixRows)`
+ * followed by rows [0, start - prefixRows) of its own part. Nothing is copied; the caller stores the new rows itself.
+ */
+export interface StepInput {
+  /** At least one; shorter ones are padded to the longest, so `suffixRows` must have room for that many new rows of each. */
+  readonly sequences: readonly StepSequence[];
+  /** `[prefixRows or more, latentWidth]` */
   readonly prefix: LatentLayers;
-  /** A multiple of `blockRows`, possibly 0; the arrays hold at least `max(prefixRows, blockRows)` rows. */
+  /** A multiple of `blockRows`, possibly 0. */
   readonly prefixRows: number;
-  /** Hold at least `start + tokenIds.length - prefixRows` rows rounded up to `blockRows`. */
+  /** `[sequences or more, suffixRows, latentWidth]` */
   readonly suffix: LatentLayers;
-  /** `last`: one row of logits; `all`: one a token; `none`: not computed. */
-  readonly logits: 'none' | 'last' | 'all';
+  /** A multiple of the runner's `rowStep`, at least one. */
+  readonly suffixRows: number;
+  /** Logits and final hidden states of these rows: `last` of each sequence, `all` (one sequence only), or `none`. */
+  readonly rows: 'none' | 'last' | 'all';
+  /** Without the head, `logits` stays empty and `hidden` is all there is. */
+  readonly head: boolean;
 }
 
 export interface StepOutput {
-  /** `[1 | tokens | 0, vocabularySize]` */
+  /** `[rows wanted, vocabularySize]`, in the order of the sequences. */
   readonly logits: Float32Array;
-  /** `[layers, tokens, latentWidth]`: post-norm latent and post-RoPE key of each new row. */
+  /** `[rows wanted, hiddenWidth]`, behind the final norm. */
+  readonly hidden: Float32Array;
+  /** `[layers, sequences, longest, latentWidth]`: post-norm latent and post-RoPE key of each new row. */
   readonly latents: Float32Array;
 }
 
 export interface ModelRunner {
   readonly layers: number;
   readonly latentWidth: number;
+  readonly hiddenWidth: number;
   readonly vocabularySize: number;
   readonly contextTokens: number;
+  /** A step's own part has a multiple of so many rows. */
+  readonly rowStep: number;
+  /** sha256 over what decides the bits of a row: weights, graph form, precision, runtime version, CPU features. */
+  readonly digest: string;
+  /** Milliseconds spent inside the runtime so far. */
+  readonly runMs: number;
   run(input: StepInput): Promise<StepOutput>;
   close(): Promise<void>;
 }
@@ -57,23 +87,62 @@ export interface TokenDecoder {
   flush(): string;
 }
 
-/** Compiles answer formats to token masks. */
+/** Compiles answer formats to token masks; keeps compiled ones. */
 export interface GrammarCompiler {
-  /** Throws `input.schema` naming what is wrong with the schema. */
-  compile(format: Exclude<AnswerFormat, { type: 'text' }>): Promise<Grammar>;
+  /**
+   * Throws `input.schema` naming what is wrong with the schema.
+   * @param endIds tokens that may follow the complete text; left out: those that end an answer
+   */
+  compile(format: Exclude<AnswerFormat, { type: 'text' }>, endIds?: readonly number[]): Grammar;
 }
 
 export interface Grammar {
   /** Sets the logits of every token that cannot come next to -Infinity. @throws `input.schema` when none can */
-  mask(logits: Float32Array): Promise<void>;
+  mask(logits: Float32Array): void;
   /** Feeds the token that was chosen. Throws `bug.invariant` for one the mask excludes. */
   accept(id: number): void;
   /** The text so far is complete and only a stop token may follow. */
-  isComplete(): Promise<boolean>;
-  close(): void;
+  isComplete(): boolean;
 }
 
-/** Logits → token. Deterministic in (seed, calls so far, logits). */
+/** Logits → token. Deterministic in (options, numbers drawn so far, tokens so far, logits). */
 export interface Sampler {
   sample(logits: Float32Array): number;
+}
+
+/** Latents of 256 consecutive tokens, all layers: `[layers, 256, latentWidth]`. Never changed once it has its name. */
+export type PageLatents = Float32Array;
+
+/**
+ * Keeps pages beyond memory, by name. A tier never throws for what it holds: a page that cannot be read whole and
+ * true is dropped and reported as absent.
+ */
+export interface PageTier {
+  /** Cheap: no page is read. */
+  has(name: string): boolean;
+  load(name: string): Promise<PageLatents | undefined>;
+  /** Resolves when the page is kept or was given up; the caller's array may be reused afterwards. */
+  save(name: string, latents: PageLatents): Promise<void>;
+  stats(): TierStats;
+  close(): Promise<void>;
+}
+
+/** What the host's half of the protocol needs of an engine. */
+export interface EngineService {
+  /** @throws what is wrong with the request, and `cancelled.by-user` after `cancel` */
+  generate(request: GenerateRequest, listener: GenerateListener): Promise<GenerateResult>;
+  embed(request: EmbedRequest): Promise<EmbedResult>;
+  /** Of either kind; unknown ids are ignored, since the request may just have ended. */
+  cancel(id: string): void;
+  /** Answered through `onCheckpoint` of the request, unless it has just ended. */
+  checkpoint(id: string): void;
+  stats(): EngineStats;
+  /** `listener` is called before a run when the set of requests in it differs from that of the run before. */
+  onRun(listener: (ids: readonly string[]) => void): void;
+}
+
+export interface GenerateListener {
+  onProgress(progress: GenerateProgress): void;
+  onDelta(delta: GenerateDelta): void;
+  onCheckpoint(checkpoint: GenerateCheckpoint): void;
 }

@@ -1,5 +1,5 @@
 import { AppError } from '../base/errors.ts';
-import { LatentBuffer } from './kv/latent-buffer.ts';
+import { LatentBuffer, roundRows } from './kv/latent-buffer.ts';
 import { loadReferenceCases, type ReferenceCase } from './model/reference-case.ts';
 import { blockRows, type ModelRunner } from './ports.ts';
 import { openOrtRunner } from './runtime/ort-runner.ts';
@@ -175,13 +175,15 @@ class VerifySequence {
     const isPrefix = start < this.#prefixRows;
     const prefixRows = isPrefix ? start : this.#prefixRows;
     if (!isPrefix) this.#suffix.reserve(end - prefixRows);
+    const suffixRows = roundRows(end - prefixRows, this.#runner.rowStep);
     const { logits, latents } = await this.#runner.run({
-      tokenIds,
-      start,
+      sequences: [{ tokenIds, start }],
       prefix: this.#prefix.view(prefixRows),
       prefixRows,
-      suffix: this.#suffix.view(end - prefixRows),
-      logits: 'all',
+      suffix: this.#suffix.view(suffixRows, 0, this.#runner.rowStep),
+      suffixRows,
+      rows: 'all',
+      head: true,
     });
     if (isPrefix) this.#prefix.store(start, tokenIds.length, latents);
     else this.#suffix.store(start - prefixRows, tokenIds.length, latents);

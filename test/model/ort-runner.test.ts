@@ -22,15 +22,18 @@ afterAll(async () => {
   rmSync(root, { recursive: true, force: true });
 });
 
+const tokenIds = [3, 1, 4, 1, 5];
+
 function step(change: Partial<StepInput> = {}): StepInput {
   const empty = new LatentBuffer(runner.layers, runner.latentWidth);
   return {
-    tokenIds: [3, 1, 4, 1, 5],
-    start: 0,
+    sequences: [{ tokenIds, start: 0 }],
     prefix: empty.view(0),
     prefixRows: 0,
     suffix: empty.view(5),
-    logits: 'all',
+    suffixRows: 256,
+    rows: 'all',
+    head: true,
     ...change,
   };
 }
@@ -48,11 +51,16 @@ describe('openOrtRunner', () => {
 
   it('gives logits of all rows, of the last, or of none, and latents always', async () => {
     const all = await runner.run(step());
-    const last = await runner.run(step({ logits: 'last' }));
-    const none = await runner.run(step({ logits: 'none' }));
+    const last = await runner.run(step({ rows: 'last' }));
+    const none = await runner.run(step({ rows: 'none' }));
+    const headless = await runner.run(step({ head: false }));
     expect(all.logits.length).toBe(5 * 64);
     expect(last.logits).toEqual(all.logits.slice(4 * 64));
     expect(none.logits.length).toBe(0);
+    expect(headless.logits.length).toBe(0);
+    expect(headless.hidden).toEqual(all.hidden);
+    expect(all.hidden.length).toBe(5 * 64);
+    expect(last.hidden).toEqual(all.hidden.slice(4 * 64));
     expect(last.latents).toEqual(all.latents);
     expect(none.latents).toEqual(all.latents);
     expect(all.latents.length).toBe(3 * 5 * 40);
@@ -82,8 +90,8 @@ describe('openOrtRunner', () => {
 
   it('gives the same bytes when the scores of a step are bounded', async () => {
     const small = await openOrtRunner(root, { precision: 'full', threads: 1, maxScores: 2 * 256 * 2 });
-    for (const logits of ['all', 'last', 'none'] as const) {
-      const input = step({ logits });
+    for (const wanted of ['all', 'last', 'none'] as const) {
+      const input = step({ rows: wanted });
       const parts = await small.run(input);
       expect(parts).toEqual(await runner.run(input));
       expect(input.suffix.every((rows) => rows.every((value) => value === 0))).toBe(true);
@@ -92,11 +100,14 @@ describe('openOrtRunner', () => {
   });
 
   it.each([
-    [{ tokenIds: [64] }, 'token id 64 outside the vocabulary of 64'],
-    [{ tokenIds: [-1] }, 'token id -1 outside the vocabulary of 64'],
-    [{ tokenIds: [] }, 'a step has at least one token'],
-    [{ prefixRows: 100, start: 100 }, 'prefix of 100 rows before row 100'],
-    [{ prefixRows: 256, start: 0 }, 'prefix of 256 rows before row 0'],
+    [{ sequences: [{ tokenIds: [64], start: 0 }] }, 'token id 64 outside the vocabulary of 64'],
+    [{ sequences: [{ tokenIds: [-1], start: 0 }] }, 'token id -1 outside the vocabulary of 64'],
+    [{ sequences: [{ tokenIds: [], start: 0 }] }, 'a step has tokens'],
+    [{ sequences: [] }, 'a step has tokens'],
+    [{ prefixRows: 100 }, 'prefix of 100 rows'],
+    [{ suffixRows: 100 }, 'suffix of 100 rows'],
+    [{ prefixRows: 256 }, '5 rows from 0, behind a prefix of 256, room for 512'],
+    [{ sequences: [{ tokenIds, start: 252 }] }, '5 rows from 252, behind a prefix of 0, room for 256'],
     [{ prefix: [] }, 'latents for every layer'],
     [{ suffix: [1, 2, 3].map(() => new Float32Array(40)) }, 'latents hold 40, a step reads 10240'],
   ])('rejects a step with %j', async (change, message) => {
@@ -104,8 +115,8 @@ describe('openOrtRunner', () => {
   });
 
   it('rejects tokens behind the window', async () => {
-    const long = new LatentBuffer(runner.layers, runner.latentWidth);
-    const beyond = step({ start: 296, suffix: long.view(301) });
+    const long = new LatentBuffer(runner.layers, runner.latentWidth, 512);
+    const beyond = step({ sequences: [{ tokenIds, start: 296 }], suffix: long.view(301), suffixRows: 512 });
     await expect(runner.run(beyond)).rejects.toMatchObject({ code: 'input.context-length' });
   });
 });

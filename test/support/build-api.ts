@@ -16,6 +16,7 @@ export const modelCard: ModelCard = {
   layers: 4,
   experts: 16,
   expertsPerToken: 2,
+  hiddenWidth: 64,
   parameters: 20_000_000,
   activeParameters: 5_000_000,
   weights: 'trained',

@@ -1,4 +1,4 @@
-import { LatentBuffer } from '../../src/engine/kv/latent-buffer.ts';
+import { LatentBuffer, roundRows } from '../../src/engine/kv/latent-buffer.ts';
 import { blockRows, type ModelRunner } from '../../src/engine/ports.ts';
 
 export interface RunPlan {
@@ -34,14 +34,16 @@ export async function runSequence(
     const prefixRows = isPrefix ? start : plan.prefixRows;
     const own = start - prefixRows;
     suffix.reserve(own + ids.length);
-    const step = {
-      tokenIds: ids,
-      start,
+    const suffixRows = roundRows(own + ids.length, runner.rowStep);
+    const output = await runner.run({
+      sequences: [{ tokenIds: ids, start }],
       prefix: prefix.view(prefixRows),
       prefixRows,
-      suffix: suffix.view(own + ids.length),
-    };
-    const output = await runner.run({ ...step, logits: 'all' });
+      suffix: suffix.view(suffixRows, 0, runner.rowStep),
+      suffixRows,
+      rows: 'all',
+      head: true,
+    });
     (isPrefix ? prefix : suffix).store(isPrefix ? start : own, ids.length, output.latents);
     logits.set(output.logits, start * vocabularySize);
     all.forEach((rows, layer) => {

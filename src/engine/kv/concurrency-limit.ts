@@ -8,6 +8,10 @@ export class ConcurrencyLimit {
     this.#limit = limit;
   }
 
+  get running(): number {
+    return this.#running;
+  }
+
   async run<Value>(task: () => Promise<Value>): Promise<Value> {
     if (this.#running < this.#limit) this.#running++;
     else await new Promise<void>((resolve) => this.#waiting.push(resolve));

@@ -32,8 +32,8 @@ import { type PageShape, pageBytes, pageFloats } from './page-shape.ts';
  * K4 No error of the file system leaves the tier: the page is given up and counted. After the nth failed write in a row
  *    the next 2^n saves (at most 1,024) are given up untried. A disk that is full before the budget is lowers the limit
  *    to what is there, until the tier is opened again: later pages then take the place of old ones.
- * K5 One write at a time, four reads. Saves that wait hold at most 256 MiB of pages (but four pages always); beyond
- *    that they are given up.
+ * K5 At most eight writes at a time, fewer when they would be a quarter of the budget, and four reads. Saves that wait
+ *    hold at most 256 MiB of pages (but four pages always); beyond that they are given up.
  *
  * What other processes do to the folder: a file that vanished is a miss; a file that appeared is found by the one `stat`
  * that `has` makes when the index lacks a name; the folder is listed anew whenever a quarter of the budget was written.
@@ -55,6 +55,11 @@ export interface DiskTierOptions extends PageShape {
 }
 
 const readsAtOnce = 4;
+/**
+ * A write takes several turns of the event loop, and between two of them a run of the model may pass: one after the
+ * other they would fall behind a prefill that fills a page a run.
+ */
+const writesAtOnce = 8;
 const defaultWaitingBytes = 256 * 1024 * 1024;
 const maxPause = 1024;
 
@@ -92,7 +97,7 @@ class FolderTier implements DiskTier {
   readonly #log: Logger;
   readonly #index: DiskIndex;
   readonly #reads = new ConcurrencyLimit(readsAtOnce);
-  readonly #writes = new ConcurrencyLimit(1);
+  readonly #writes: ConcurrencyLimit;
   readonly #saving = new Map<string, Promise<void>>();
   readonly #loading = new Set<Promise<unknown>>();
   /** Pages whose file is bad and could not be removed: absent until they are saved again. */
@@ -118,6 +123,8 @@ class FolderTier implements DiskTier {
     // names are as long as the digest
     this.fileBytes = pageFileBytes({ name: digest, shape: this.#shape });
     this.#index = new DiskIndex(this.fileBytes);
+    const roomy = Math.floor(budgetBytes / this.fileBytes / 4);
+    this.#writes = new ConcurrencyLimit(Math.max(1, Math.min(writesAtOnce, roomy)));
   }
 
   get failures(): number {
@@ -235,7 +242,8 @@ class FolderTier implements DiskTier {
 
   async #makeRoom(): Promise<void> {
     if (this.#unlistedBytes > this.#budgetBytes / 4) await this.#list();
-    await this.#shrink(this.#limitBytes - this.fileBytes);
+    // room for every page that is being written, this one included
+    await this.#shrink(Math.max(0, this.#limitBytes - this.fileBytes * this.#writes.running));
   }
 
   /** Drops files until at most so many bytes are left; throws what the file system says when one cannot be removed. */

@@ -1,13 +1,14 @@
+import { invariant } from '../../base/invariant.ts';
 import { blockRows, type LatentLayers } from '../ports.ts';
 
-/** Rows rounded up to whole blocks; at least one block, as the graph wants. */
-export function wholeBlocks(rows: number): number {
-  return Math.max(blockRows, Math.ceil(rows / blockRows) * blockRows);
+/** Rows rounded up to whole steps; at least one step, as the graph wants. */
+export function roundRows(rows: number, step: number = blockRows): number {
+  return Math.max(step, Math.ceil(rows / step) * step);
 }
 
 /**
- * Growing latent rows of one sequence part: one `[capacity, width]` float32 array a layer, capacity in whole blocks.
- * Rows never written are zero, so that masked positions stay finite.
+ * Latent rows of one sequence, or of the part of it that others share, one behind the other: one `[capacity, width]`
+ * float32 array a layer, capacity in whole blocks. Rows never written are zero, so that masked positions stay finite.
  */
 export class LatentBuffer {
   readonly #layerTotal: number;
@@ -15,15 +16,15 @@ export class LatentBuffer {
   #capacityRows = 0;
   #layers: Float32Array[] = [];
 
-  constructor(layerTotal: number, width: number) {
+  constructor(layerTotal: number, width: number, rows = 1) {
     this.#layerTotal = layerTotal;
     this.#width = width;
-    this.reserve(1);
+    this.reserve(rows);
   }
 
   /** Room for `rows` rows; doubles, so that n appends copy O(n) rows in all. */
   reserve(rows: number): void {
-    const wanted = wholeBlocks(rows);
+    const wanted = roundRows(rows);
     if (wanted <= this.#capacityRows) return;
     const capacity = Math.max(wanted, this.#capacityRows * 2);
     this.#layers = Array.from({ length: this.#layerTotal }, (_, layer) => {
@@ -35,10 +36,11 @@ export class LatentBuffer {
     this.#capacityRows = capacity;
   }
 
-  /** Views of the first `rows` rows in whole blocks, without copying. */
-  view(rows: number): LatentLayers {
-    const length = wholeBlocks(rows) * this.#width;
-    return this.#layers.map((layer) => layer.subarray(0, length));
+  /** Views of rows [start, start + rows) without copying, `rows` rounded up to `step`. */
+  view(rows: number, start = 0, step: number = blockRows): LatentLayers {
+    const end = start + roundRows(rows, step);
+    invariant(end <= this.#capacityRows, `rows to ${end} of a buffer of ${this.#capacityRows}`);
+    return this.#layers.map((layer) => layer.subarray(start * this.#width, end * this.#width));
   }
 
   /** Stores `latents` [layers, tokens, width] as rows [start, start + tokens). */
@@ -49,5 +51,15 @@ export class LatentBuffer {
       const rows = latents.subarray(layer * rowFloats, (layer + 1) * rowFloats);
       this.#layers[layer]?.set(rows, start * this.#width);
     }
+  }
+
+  /** A copy of the block that begins at row `start`, as a page: [layers, 256, width]. */
+  copyBlock(start: number): Float32Array {
+    const page = new Float32Array(this.#layerTotal * blockRows * this.#width);
+    this.#layers.forEach((layer, index) => {
+      const rows = layer.subarray(start * this.#width, (start + blockRows) * this.#width);
+      page.set(rows, index * blockRows * this.#width);
+    });
+    return page;
   }
 }

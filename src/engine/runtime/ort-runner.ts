@@ -1,16 +1,21 @@
 import { AppError } from '../../base/errors.ts';
 import { invariant } from '../../base/invariant.ts';
 import { buildDeepseekV3, prefixInput, suffixInput } from '../model/architectures/deepseek-v3.ts';
+import { type AttentionForm, rowStep } from '../model/layers/attention.ts';
 import { computeRotaryRows, inverseFrequencies } from '../model/layers/rotary.ts';
 import { type LoadedModel, loadModelFolder } from '../model/load-model.ts';
 import { latentWidth, type ModelConfig } from '../model/model-config.ts';
-import { blockRows, type ModelRunner, type StepInput, type StepOutput } from '../ports.ts';
+import { blockRows, type ModelRunner, type StepInput, type StepOutput, type StepSequence } from '../ports.ts';
+import { engineDigest } from './engine-digest.ts';
 import { floatTensor, intTensor, type OrtFeeds, type OrtSession, openOrtSession } from './ort-session.ts';
+import { longestOf, runInParts } from './run-in-parts.ts';
 
 export interface OrtRunnerOptions {
   /** `full`: float32 arithmetic on the weights as stored. */
   readonly precision: 'full';
   readonly threads: number;
+  /** Equal bits for every chunking, neighbour and border of the prefix. @defaultValue true */
+  readonly reproducible?: boolean;
   /** Most attention scores of one run; a longer step runs in parts, with the same bits. @defaultValue 2²⁶ */
   readonly maxScores?: number;
 }
@@ -24,32 +29,41 @@ const defaultMaxScores = 2 ** 26;
  */
 export async function openOrtRunner(model: string | LoadedModel, options: OrtRunnerOptions): Promise<ModelRunner> {
   const { config, weights } = typeof model === 'string' ? await loadModelFolder(model) : model;
+  const form = (options.reproducible ?? true) ? 'exact' : 'fast';
   let bytes: Uint8Array;
   try {
-    bytes = buildDeepseekV3(config, weights);
+    bytes = buildDeepseekV3(config, weights, form);
   } finally {
     weights.close();
   }
+  const digest = engineDigest(bytes, options.threads);
   const session = await openOrtSession(bytes, { threads: options.threads });
-  return new OrtRunner(config, session, options.maxScores ?? defaultMaxScores);
+  return new OrtRunner(config, session, form, digest, options.maxScores ?? defaultMaxScores);
 }
 
 class OrtRunner implements ModelRunner {
   readonly layers: number;
   readonly latentWidth: number;
+  readonly hiddenWidth: number;
   readonly vocabularySize: number;
   readonly contextTokens: number;
+  readonly rowStep: number;
+  readonly digest: string;
   readonly #session: OrtSession;
   readonly #frequencies: Float32Array;
   readonly #attentionFactor: number;
   readonly #heads: number;
   readonly #maxScores: number;
+  #runMs = 0;
 
-  constructor(config: ModelConfig, session: OrtSession, maxScores: number) {
+  constructor(config: ModelConfig, session: OrtSession, form: AttentionForm, digest: string, maxScores: number) {
     this.layers = config.layers;
     this.latentWidth = latentWidth(config);
+    this.hiddenWidth = config.hiddenWidth;
     this.vocabularySize = config.vocabularySize;
     this.contextTokens = config.contextTokens;
+    this.rowStep = rowStep(form);
+    this.digest = digest;
     this.#session = session;
     this.#heads = config.heads;
     this.#maxScores = maxScores;
@@ -57,106 +71,108 @@ class OrtRunner implements ModelRunner {
     this.#attentionFactor = config.rope.yarn?.attentionFactor ?? 1;
   }
 
+  get runMs(): number {
+    return this.#runMs;
+  }
+
   async run(input: StepInput): Promise<StepOutput> {
     this.#check(input);
-    const { tokenIds, start, prefixRows } = input;
-    const keys = prefixRows + wholeBlocks(start + tokenIds.length - prefixRows);
-    const partRows = Math.max(1, Math.floor(this.#maxScores / (this.#heads * keys)));
-    return tokenIds.length <= partRows ? this.#runPart(input) : this.#runInParts(input, partRows);
-  }
-
-  async #runPart(input: StepInput): Promise<StepOutput> {
-    const { latents, logits } = await this.#session.run(this.#buildFeeds(input));
-    invariant(latents?.data instanceof Float32Array && logits?.data instanceof Float32Array, 'outputs are float32');
-    return { logits: logits.data, latents: latents.data };
-  }
-
-  /** A part needs the rows of the parts before it: they go into copies of the suffix, the caller's stays as it is. */
-  async #runInParts(input: StepInput, partRows: number): Promise<StepOutput> {
-    const { start, prefixRows } = input;
-    const tokenIds = Array.from(input.tokenIds);
-    const width = this.latentWidth;
-    const suffixFloats = wholeBlocks(start + tokenIds.length - prefixRows) * width;
-    const suffix = input.suffix.map((rows) => rows.slice(0, suffixFloats));
-    const latents = new Float32Array(this.layers * tokenIds.length * width);
-    const logits: Float32Array[] = [];
-    for (let done = 0; done < tokenIds.length; done += partRows) {
-      const ids = tokenIds.slice(done, done + partRows);
-      const isLast = done + ids.length === tokenIds.length;
-      const wanted = input.logits === 'last' && !isLast ? 'none' : input.logits;
-      const part = await this.#runPart({ ...input, tokenIds: ids, start: start + done, suffix, logits: wanted });
-      logits.push(part.logits);
-      suffix.forEach((rows, layer) => {
-        const fresh = part.latents.subarray(layer * ids.length * width, (layer + 1) * ids.length * width);
-        rows.set(fresh, (start + done - prefixRows) * width);
-        latents.set(fresh, (layer * tokenIds.length + done) * width);
-      });
-    }
-    return { logits: concatFloats(logits), latents };
+    const scoresPerRow = this.#heads * (input.prefixRows + input.suffixRows);
+    const rows = Math.max(1, Math.floor(this.#maxScores / scoresPerRow));
+    return runInParts(this, input, rows, (part) => this.#runPart(part));
   }
 
   async close(): Promise<void> {
     await this.#session.close();
   }
 
-  #buildFeeds(input: StepInput): OrtFeeds {
-    const { tokenIds, start, prefixRows, logits } = input;
-    const tokens = tokenIds.length;
+  async #runPart(input: StepInput): Promise<StepOutput> {
+    const feeds = this.#buildFeeds(input);
+    const startMs = performance.now();
+    const { latents, logits, hidden } = await this.#session.run(feeds);
+    this.#runMs += performance.now() - startMs;
+    return { logits: floatsOf(logits), hidden: floatsOf(hidden), latents: floatsOf(latents) };
+  }
+
+  #buildFeeds({ sequences, prefix, prefixRows, suffix, suffixRows, rows, head }: StepInput): OrtFeeds {
     const width = this.latentWidth;
-    const suffixRows = wholeBlocks(start + tokens - prefixRows);
-    const { cos, sin } = computeRotaryRows(this.#frequencies, this.#attentionFactor, start, tokens);
-    const tableDims = [tokens, this.#frequencies.length];
+    const total = sequences.length;
+    const tokens = longestOf(sequences);
+    const pairs = this.#frequencies.length;
+    const cos = new Float32Array(total * tokens * pairs);
+    const sin = new Float32Array(total * tokens * pairs);
+    for (const [index, { start }] of sequences.entries()) {
+      const turned = computeRotaryRows(this.#frequencies, this.#attentionFactor, start, tokens);
+      cos.set(turned.cos, index * tokens * pairs);
+      sin.set(turned.sin, index * tokens * pairs);
+    }
+    const ids = new BigInt64Array(total * tokens);
+    sequences.forEach(({ tokenIds }, index) => {
+      for (let at = 0; at < tokenIds.length; at++) ids[index * tokens + at] = BigInt(tokenIds[at] ?? 0);
+    });
+    const select = selectRows(sequences, rows, tokens);
     const feeds: Record<string, OrtFeeds[string]> = {
-      ids: intTensor(tokenIds, [1, tokens]),
-      write: intTensor([start - prefixRows], [1]),
-      cos: floatTensor(cos, tableDims),
-      sin: floatTensor(sin, tableDims),
-      select: selectRows(logits, tokens),
+      ids: intTensor(ids, [total, tokens]),
+      write: intTensor(
+        BigInt64Array.from(sequences, ({ start }) => BigInt(start - prefixRows)),
+        [total],
+      ),
+      cos: floatTensor(cos, [total * tokens, pairs]),
+      sin: floatTensor(sin, [total * tokens, pairs]),
+      select: intTensor(select, [select.length]),
+      head: intTensor(BigInt64Array.of(head && rows !== 'none' ? 1n : 0n), [1]),
     };
     for (let layer = 0; layer < this.layers; layer++) {
-      const prefix = view(input.prefix[layer], prefixRows * width);
-      const suffix = view(input.suffix[layer], suffixRows * width);
-      feeds[prefixInput(layer)] = floatTensor(prefix, [prefixRows, width]);
-      feeds[suffixInput(layer)] = floatTensor(suffix, [1, suffixRows, width]);
+      const shared = view(prefix[layer], prefixRows * width);
+      const own = view(suffix[layer], total * suffixRows * width);
+      feeds[prefixInput(layer)] = floatTensor(shared, [prefixRows, width]);
+      feeds[suffixInput(layer)] = floatTensor(own, [total, suffixRows, width]);
     }
     return feeds;
   }
 
-  #check({ tokenIds, start, prefix, prefixRows, suffix }: StepInput): void {
-    const end = start + tokenIds.length;
-    invariant(tokenIds.length > 0, 'a step has at least one token');
-    invariant(prefixRows % blockRows === 0 && prefixRows <= start, `prefix of ${prefixRows} rows before row ${start}`);
+  #check({ sequences, prefix, prefixRows, suffix, suffixRows, rows }: StepInput): void {
+    const tokens = longestOf(sequences);
+    invariant(sequences.length > 0 && sequences.every(({ tokenIds }) => tokenIds.length > 0), 'a step has tokens');
+    invariant(rows !== 'all' || sequences.length === 1, 'all rows are wanted of one sequence only');
     invariant(prefix.length === this.layers && suffix.length === this.layers, 'latents for every layer');
-    if (end > this.contextTokens) {
-      const what = `${end} tokens exceed the window of ${this.contextTokens}`;
-      throw new AppError('input.context-length', what, { details: { tokens: end, contextTokens: this.contextTokens } });
-    }
-    for (let index = 0; index < tokenIds.length; index++) {
-      const id = tokenIds[index] ?? -1;
-      const isKnown = Number.isInteger(id) && id >= 0 && id < this.vocabularySize;
-      invariant(isKnown, `token id ${id} outside the vocabulary of ${this.vocabularySize}`);
+    invariant(prefixRows % blockRows === 0, `prefix of ${prefixRows} rows`);
+    invariant(suffixRows > 0 && suffixRows % this.rowStep === 0, `suffix of ${suffixRows} rows`);
+    for (const { start, tokenIds } of sequences) {
+      const room = prefixRows + suffixRows;
+      const fits = prefixRows <= start && start + tokens <= room;
+      invariant(fits, `${tokens} rows from ${start}, behind a prefix of ${prefixRows}, room for ${room}`);
+      for (let at = 0; at < tokenIds.length; at++) {
+        const id = tokenIds[at] ?? -1;
+        const isKnown = id >= 0 && id < this.vocabularySize;
+        invariant(isKnown, `token id ${id} outside the vocabulary of ${this.vocabularySize}`);
+      }
+      const end = start + tokenIds.length;
+      if (end > this.contextTokens) {
+        const what = `${end} tokens exceed the window of ${this.contextTokens}`;
+        throw new AppError('input.context-length', what, {
+          details: { tokens: end, contextTokens: this.contextTokens },
+        });
+      }
     }
   }
 }
 
-function concatFloats(parts: readonly Float32Array[]): Float32Array {
-  const joined = new Float32Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let offset = 0;
-  for (const part of parts) {
-    joined.set(part, offset);
-    offset += part.length;
+/** Rows over all sequences, each padded to `tokens`. */
+function selectRows(sequences: readonly StepSequence[], rows: StepInput['rows'], tokens: number): BigInt64Array {
+  switch (rows) {
+    case 'none':
+      return new BigInt64Array(0);
+    case 'last':
+      return BigInt64Array.from(sequences, ({ tokenIds }, index) => BigInt(index * tokens + tokenIds.length - 1));
+    case 'all':
+      return BigInt64Array.from({ length: tokens }, (_, row) => BigInt(row));
   }
-  return joined;
 }
 
-function wholeBlocks(rows: number): number {
-  return Math.ceil(rows / blockRows) * blockRows;
-}
-
-function selectRows(logits: StepInput['logits'], tokens: number) {
-  const first = { none: tokens, last: tokens - 1, all: 0 }[logits];
-  const rows = Array.from({ length: tokens - first }, (_, index) => first + index);
-  return intTensor(rows, [rows.length]);
+function floatsOf(tensor: { readonly data: unknown } | undefined): Float32Array {
+  invariant(tensor?.data instanceof Float32Array, 'outputs are float32');
+  return tensor.data;
 }
 
 function view(values: Float32Array | undefined, length: number): Float32Array {

@@ -1,5 +1,5 @@
 import { availableParallelism } from 'node:os';
-import { InferenceSession, Tensor } from 'onnxruntime-node';
+import { env, InferenceSession, Tensor } from 'onnxruntime-node';
 import { AppError } from '../../base/errors.ts';
 
 export interface OrtSessionOptions {
@@ -74,6 +74,11 @@ export function floatTensor(values: Float32Array, dims: readonly number[]): Tens
   return new Tensor('float32', values, dims);
 }
 
-export function intTensor(values: ArrayLike<number>, dims: readonly number[]): Tensor {
-  return new Tensor('int64', BigInt64Array.from(Array.from(values), BigInt), dims);
+export function intTensor(values: BigInt64Array, dims: readonly number[]): Tensor {
+  return new Tensor('int64', values, dims);
+}
+
+/** Version of the native runtime: its kernels decide the last bits. */
+export function runtimeVersion(): string {
+  return env.versions.node ?? env.versions.common;
 }

@@ -1,6 +1,7 @@
 import { checkModelBytes, GraphBuilder, type ValueName } from '../graph-builder.ts';
 import {
   type AttentionContext,
+  type AttentionForm,
   type AttentionWeights,
   addAttention,
   addCausalMask,
@@ -22,17 +23,19 @@ import type { WeightSource } from '../weights.ts';
  * | `ids` | [sequences, tokens] int64 | |
  * | `write` | [sequences] int64 | suffix row of the first new row |
  * | `cos`, `sin` | [sequences · tokens, rope width / 2] | of each new row's position |
- * | `select` | [wanted] int64 | rows, over all sequences, whose logits are wanted |
+ * | `select` | [wanted] int64 | rows, over all sequences, whose hidden state and logits are wanted |
+ * | `head` | [1] int64 | 0: no logits |
  * | `prefix_<layer>` | [prefix rows, width] | a multiple of 256, possibly 0 |
- * | `suffix_<layer>` | [sequences, suffix rows, width] | a multiple of 256; new rows are not in it yet |
+ * | `suffix_<layer>` | [sequences, suffix rows, width] | a multiple of `rowStep(form)`; new rows are not in it yet |
  *
- * Outputs: `logits` [wanted, vocabulary], `latents` [layers, sequences, tokens, width].
+ * Outputs: `logits` [wanted, vocabulary] or [0, vocabulary], `hidden` [wanted, hidden width] behind the final norm,
+ * `latents` [layers, sequences, tokens, width].
  */
 export const prefixInput = (layer: number): string => `prefix_${layer}`;
 export const suffixInput = (layer: number): string => `suffix_${layer}`;
 
 /** @returns the model as ONNX bytes. Throws `capacity.model-too-large` and what `weights` throws. */
-export function buildDeepseekV3(config: ModelConfig, weights: WeightSource): Uint8Array {
+export function buildDeepseekV3(config: ModelConfig, weights: WeightSource, form: AttentionForm): Uint8Array {
   checkModelBytes(4 * countParameters(config).parameters);
   const graph = new GraphBuilder('deepseek_v3');
   const width = latentWidth(config);
@@ -41,6 +44,7 @@ export function buildDeepseekV3(config: ModelConfig, weights: WeightSource): Uin
   const cos = graph.input('cos', 'float32', ['rows', config.ropeWidth / 2]);
   const sin = graph.input('sin', 'float32', ['rows', config.ropeWidth / 2]);
   const select = graph.input('select', 'int64', ['wanted']);
+  const head = graph.input('head', 'int64', [1]);
   const layers = Array.from({ length: config.layers }, (_, layer) => ({
     prefix: graph.input(prefixInput(layer), 'float32', ['prefix_rows', width]),
     suffix: graph.input(suffixInput(layer), 'float32', ['sequences', 'suffix_rows', width]),
@@ -66,18 +70,16 @@ export function buildDeepseekV3(config: ModelConfig, weights: WeightSource): Uin
     const before = hidden;
     const addRest = (part: GraphBuilder): ValueName => {
       const inputs = { hidden: normed, newRows, prefix, suffix };
-      const attended = part.op('Add', [before, addAttention(part, config, attention, context, inputs)]);
+      const attended = part.op('Add', [before, addAttention(part, config, form, attention, context, inputs)]);
       return part.op('Add', [attended, addFeedForward(part, config, weights, layer, attended)]);
     };
     hidden = layer < config.layers - 1 ? addRest(graph) : addWanted(graph, select, config.hiddenWidth, addRest);
   }
   const finalGain = weights.vector(`${config.tensorPrefix}model.norm.weight`, config.hiddenWidth);
   const final = addRmsNorm(graph, hidden, finalGain, config.normEpsilon);
-  const head = config.tiedEmbeddings
-    ? null
-    : readMatrix(weights, `${config.tensorPrefix}lm_head`, config.vocabularySize, config.hiddenWidth);
-  const logits = addHead(graph, final, head, embedding.table);
-  graph.output(logits, 'float32', ['wanted', config.vocabularySize], 'logits');
+  const logits = addLogits(graph, config, weights, { head, final, table: embedding.table });
+  graph.output(logits, 'float32', ['scored', config.vocabularySize], 'logits');
+  graph.output(final, 'float32', ['wanted', config.hiddenWidth], 'hidden');
   graph.output(graph.concat(latents, 0), 'float32', [config.layers, 'sequences', 'tokens', width], 'latents');
   return graph.encodeModel();
 }
@@ -94,6 +96,23 @@ function addWanted(
   run.output(run.op('Gather', [addRest(run), select]), 'float32', ['wanted', hiddenWidth]);
   const skip = graph.branch('no_logits');
   skip.output(skip.op('Identity', [skip.zeros([0, hiddenWidth])]), 'float32', ['wanted', hiddenWidth]);
+  return graph.choose(isWanted, run, skip, 1)[0] ?? '';
+}
+
+/** The head, unless nobody wants its product: an embedding needs the hidden states only. */
+function addLogits(
+  graph: GraphBuilder,
+  config: ModelConfig,
+  weights: WeightSource,
+  inputs: { readonly head: ValueName; readonly final: ValueName; readonly table: ValueName },
+): ValueName {
+  const { tiedEmbeddings, tensorPrefix, vocabularySize, hiddenWidth } = config;
+  const matrix = tiedEmbeddings ? null : readMatrix(weights, `${tensorPrefix}lm_head`, vocabularySize, hiddenWidth);
+  const isWanted = graph.op('Greater', [inputs.head, graph.scalarInt(0)]);
+  const run = graph.branch('head');
+  run.output(addHead(run, inputs.final, matrix, inputs.table), 'float32', ['scored', vocabularySize]);
+  const skip = graph.branch('no_head');
+  skip.output(skip.op('Identity', [skip.zeros([0, vocabularySize])]), 'float32', ['scored', vocabularySize]);
   return graph.choose(isWanted, run, skip, 1)[0] ?? '';
 }
 

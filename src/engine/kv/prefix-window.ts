@@ -1,0 +1,201 @@
+import { invariant } from '../../base/invariant.ts';
+import { blockRows } from '../ports.ts';
+import type { BlockBudget } from './block-budget.ts';
+import { LatentBuffer } from './latent-buffer.ts';
+import type { PageShape } from './page-shape.ts';
+import type { PageSource } from './page-source.ts';
+
+const owner = 'prefix windows';
+
+/**
+ * The rows of a shared prefix, one behind the other as the graph reads them: assembled from pages, the missing ones
+ * computed. Every sequence with the same prefix reads the same window.
+ */
+export class PrefixWindow {
+  /** Name of its last page, which names all of it; '' for the empty prefix. */
+  readonly key: string;
+  readonly names: readonly string[];
+  /** Tokens of all its rows. */
+  readonly tokenIds: Int32Array;
+  readonly buffer: LatentBuffer;
+  /** Rows that came from pages rather than from computing, in this window's first filling. */
+  cachedRows = 0;
+  /** Rows [0, readyRows) can be read. */
+  readyRows = 0;
+  /** Pages are being read from a tier below memory. */
+  isLoading = false;
+  users = 0;
+
+  constructor(names: readonly string[], tokenIds: Int32Array, shape: PageShape) {
+    this.key = names.at(-1) ?? '';
+    this.names = names;
+    this.tokenIds = tokenIds;
+    this.buffer = new LatentBuffer(shape.layers, shape.latentWidth, Math.max(tokenIds.length, 1));
+  }
+
+  get rows(): number {
+    return this.tokenIds.length;
+  }
+
+  get isReady(): boolean {
+    return this.readyRows === this.rows;
+  }
+}
+
+/**
+ * All windows, those in use and those kept for the next request with the same prefix.
+ *
+ * W1 There is one window a prefix; `users` is how many sequences hold it; an idle one has none.
+ * W2 Blocks held by the windows' owner are the sum of their rows.
+ * W3 Idle windows go, the one used longest ago first, before anything else is evicted: their pages are cached too.
+ */
+export class PrefixWindows {
+  readonly #windows = new Map<string, PrefixWindow>();
+  readonly #shape: PageShape;
+  readonly #budget: BlockBudget;
+  readonly #pages: PageSource;
+  readonly #onLoaded: () => void;
+
+  constructor(shape: PageShape, budget: BlockBudget, pages: PageSource, onLoaded: () => void) {
+    this.#shape = shape;
+    this.#budget = budget;
+    this.#pages = pages;
+    this.#onLoaded = onLoaded;
+  }
+
+  get all(): readonly PrefixWindow[] {
+    return [...this.#windows.values()];
+  }
+
+  has(key: string): boolean {
+    return this.#windows.has(key);
+  }
+
+  /** Would the next one who holds this prefix have to read or compute it? */
+  isOpenedBy(names: readonly string[]): boolean {
+    const window = this.#windows.get(names.at(-1) ?? '');
+    return window === undefined ? names.length > 0 : window.users === 0 && !window.isReady;
+  }
+
+  /** Blocks that holding this prefix would take beyond those held. */
+  blocksFor(names: readonly string[]): number {
+    return this.#windows.has(names.at(-1) ?? '') ? 0 : names.length;
+  }
+
+  /**
+   * Holds the window of a prefix and starts to fill it when it is new.
+   * @param tokenIds of its `names.length * 256` rows
+   * @returns null, with nothing changed, when there is no room
+   */
+  acquire(names: readonly string[], tokenIds: Int32Array): PrefixWindow | null {
+    const key = names.at(-1) ?? '';
+    let window = this.#windows.get(key);
+    if (window === undefined) {
+      if (!this.reserve(owner, names.length)) return null;
+      window = new PrefixWindow(names, tokenIds, this.#shape);
+      this.#fill(window);
+    }
+    // left half done by requests that were cancelled
+    if (window.users === 0 && !window.isLoading) window.cachedRows = window.readyRows;
+    // in order of use
+    this.#windows.delete(key);
+    this.#windows.set(key, window);
+    window.users++;
+    return window;
+  }
+
+  release(window: PrefixWindow): void {
+    invariant(window.users > 0, 'a window nobody holds is released');
+    window.users--;
+  }
+
+  /** `take` of the budget, giving up idle windows when it is short. */
+  reserve(who: string, blocks: number): boolean {
+    for (;;) {
+      if (this.#budget.take(who, blocks)) return true;
+      if (!this.#dropOldestIdle()) return false;
+    }
+  }
+
+  giveBack(who: string, blocks: number): void {
+    this.#budget.give(who, blocks);
+  }
+
+  /** Blocks free, or free once idle windows and cached pages are gone. */
+  get available(): number {
+    const idle = this.all.filter((window) => isIdle(window));
+    return this.#budget.available + idle.reduce((sum, { names }) => sum + names.length, 0);
+  }
+
+  dropIdle(): void {
+    while (this.#dropOldestIdle());
+  }
+
+  /** The row that was computed last is part of the window; whole blocks become pages. */
+  advance(window: PrefixWindow, rows: number): void {
+    const before = window.readyRows;
+    window.readyRows = rows;
+    for (let row = Math.floor(before / blockRows) * blockRows; row + blockRows <= rows; row += blockRows) {
+      const index = row / blockRows;
+      const name = window.names[index] ?? '';
+      this.#pages.keep(name, window.names[index - 1] ?? null, () => window.buffer.copyBlock(row));
+    }
+    this.#takeCached(window);
+  }
+
+  /** W1 and W2. */
+  checkIntegrity(users: ReadonlyMap<PrefixWindow, number>): void {
+    let rows = 0;
+    for (const window of this.#windows.values()) {
+      const known = users.get(window) ?? 0;
+      invariant(window.users === known, `window ${window.key} counts ${window.users} users, it has ${known}`);
+      rows += window.rows;
+    }
+    const held = this.#budget.heldBy(owner);
+    invariant(held * blockRows === rows, `windows of ${rows} rows hold ${held} blocks`);
+  }
+
+  #fill(window: PrefixWindow): void {
+    if (this.#pages.match(window.names) > 0) this.#takeCached(window);
+    window.cachedRows = window.readyRows;
+    const next = window.readyRows / blockRows;
+    if (window.isReady || !this.#pages.hasBelow(window.names[next] ?? '')) return;
+    window.isLoading = true;
+    void this.#load(window).finally(() => {
+      window.isLoading = false;
+      window.cachedRows = window.readyRows;
+      this.#onLoaded();
+    });
+  }
+
+  /** Pages in memory, as far as they go: another request may have computed or loaded them meanwhile. */
+  #takeCached(window: PrefixWindow): void {
+    while (!window.isReady && window.readyRows % blockRows === 0) {
+      const page = this.#pages.read(window.names[window.readyRows / blockRows] ?? '');
+      if (page === undefined) return;
+      window.buffer.store(window.readyRows, blockRows, page);
+      window.readyRows += blockRows;
+    }
+  }
+
+  async #load(window: PrefixWindow): Promise<void> {
+    const first = window.readyRows / blockRows;
+    await this.#pages.loadBelow(window.names, first, (page) => {
+      window.buffer.store(window.readyRows, blockRows, page);
+      window.readyRows += blockRows;
+    });
+  }
+
+  #dropOldestIdle(): boolean {
+    const oldest = this.all.find((window) => isIdle(window) && window.names.length > 0);
+    if (oldest === undefined) return false;
+    this.#windows.delete(oldest.key);
+    this.#budget.give(owner, oldest.names.length);
+    return true;
+  }
+}
+
+/** One that loads cannot be dropped: what it reads is on its way into its buffer. */
+function isIdle(window: PrefixWindow): boolean {
+  return window.users === 0 && !window.isLoading;
+}

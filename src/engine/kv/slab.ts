@@ -1,0 +1,253 @@
+import { invariant } from '../../base/invariant.ts';
+import { blockRows, type LatentLayers } from '../ports.ts';
+import type { BlockBudget } from './block-budget.ts';
+
+/** What a slab keeps the rows of. A member's place may change with every call that adds, promotes or removes one. */
+export interface SlabMember {
+  slot: number;
+}
+
+/** Who keeps the count of blocks. */
+export type BlockLender = Pick<BlockBudget, 'take' | 'give' | 'heldBy'>;
+
+export interface SlabShape {
+  readonly layers: number;
+  readonly latentWidth: number;
+  /** Rows of each member. */
+  readonly rows: number;
+}
+
+/**
+ * The own rows of sequences that run together: one `[capacity, rows, width]` float32 array a layer, so that a run reads
+ * any neighbours without copying.
+ *
+ * | slots                  | members                                   |
+ * |------------------------|-------------------------------------------|
+ * | [0, decoding)          | decode: one run reads all of them         |
+ * | [decoding, total)      | still prefill rows of their own           |
+ * | [total, capacity)      | nobody; stale rows, finite                |
+ *
+ * S1 Every member has one slot, and the table holds after every call.
+ * S2 The budget's blocks held for `owner` are exactly those of the capacity.
+ * S3 Rows never written are zero or those of an earlier member, never infinite or NaN: they are masked, not skipped.
+ */
+export class Slab<Member extends SlabMember> {
+  readonly rows: number;
+  readonly #shape: SlabShape;
+  readonly #budget: BlockLender;
+  readonly #owner: string;
+  readonly #slotFloats: number;
+  readonly #members: Member[] = [];
+  #decoding = 0;
+  #capacity = 0;
+  #layers: Float32Array[];
+
+  constructor(shape: SlabShape, budget: BlockLender, owner: string) {
+    this.rows = shape.rows;
+    this.#shape = shape;
+    this.#budget = budget;
+    this.#owner = owner;
+    this.#slotFloats = shape.rows * shape.latentWidth;
+    this.#layers = Array.from({ length: shape.layers }, () => new Float32Array(0));
+  }
+
+  get members(): readonly Member[] {
+    return this.#members;
+  }
+
+  get decoding(): readonly Member[] {
+    return this.#members.slice(0, this.#decoding);
+  }
+
+  get prefilling(): readonly Member[] {
+    return this.#members.slice(this.#decoding);
+  }
+
+  get capacity(): number {
+    return this.#capacity;
+  }
+
+  /** Blocks that one more member would take beyond those held. */
+  get blocksForOneMore(): number {
+    return this.#blocksOf(capacityFor(this.#members.length + 1)) - this.#blocksOf(this.#capacity);
+  }
+
+  /** Adds a member that prefills. False, with nothing changed, when the budget has no room. */
+  add(member: Member): boolean {
+    if (!this.#resize(capacityFor(this.#members.length + 1))) return false;
+    member.slot = this.#members.push(member) - 1;
+    return true;
+  }
+
+  /** From prefill to decode. */
+  promote(member: Member): void {
+    this.#check(member);
+    invariant(member.slot >= this.#decoding, 'a member that decodes is promoted');
+    const first = this.#members[this.#decoding];
+    if (first !== undefined && first !== member) this.#swap(first, member);
+    this.#decoding++;
+  }
+
+  /** Takes a member out; its rows are gone. */
+  remove(member: Member): void {
+    this.#check(member);
+    let hole = member.slot;
+    if (hole < this.#decoding) {
+      this.#move(this.#decoding - 1, hole);
+      hole = this.#decoding - 1;
+      this.#decoding--;
+    }
+    this.#move(this.#members.length - 1, hole);
+    this.#members.pop();
+    // give memory back in big steps only, so that a member coming and going does not copy all others
+    if (this.#members.length <= this.#capacity / 4) this.#resize(capacityFor(this.#members.length));
+  }
+
+  /** Rows of `count` neighbours from slot `first` on: `[count, rows, width]` a layer, not copied. */
+  view(first: number, count: number): LatentLayers {
+    invariant(first + count <= this.#members.length, `slots to ${first + count} of ${this.#members.length} members`);
+    return this.#layers.map((layer) => layer.subarray(first * this.#slotFloats, (first + count) * this.#slotFloats));
+  }
+
+  /**
+   * Stores the first `tokens` rows that sequence `index` of a run of `total`, each padded to `padded`, has gained.
+   * @param latents [layers, total, padded, width]
+   * @param row of its own rows, where they begin
+   */
+  store(
+    member: Member,
+    row: number,
+    tokens: number,
+    { latents, index, total, padded }: { latents: Float32Array; index: number; total: number; padded: number },
+  ): void {
+    invariant(row + tokens <= this.rows, `own rows to ${row + tokens} of ${this.rows}`);
+    const { latentWidth } = this.#shape;
+    const at = member.slot * this.#slotFloats + row * latentWidth;
+    this.#layers.forEach((layer, number) => {
+      const from = (number * total + index) * padded * latentWidth;
+      layer.set(latents.subarray(from, from + tokens * latentWidth), at);
+    });
+  }
+
+  /** Stores a page `[layers, 256, width]` as own rows from `row` on. */
+  storePage(member: Member, row: number, page: Float32Array): void {
+    this.store(member, row, blockRows, { latents: page, index: 0, total: 1, padded: blockRows });
+  }
+
+  /** A copy of 256 own rows from `row` on, as a page. */
+  copyPage(member: Member, row: number): Float32Array {
+    const { layers, latentWidth } = this.#shape;
+    const floats = blockRows * latentWidth;
+    const page = new Float32Array(layers * floats);
+    const at = member.slot * this.#slotFloats + row * latentWidth;
+    for (const [number, layer] of this.#layers.entries()) page.set(layer.subarray(at, at + floats), number * floats);
+    return page;
+  }
+
+  isDecoding(member: Member): boolean {
+    this.#check(member);
+    return member.slot < this.#decoding;
+  }
+
+  /** Moves a member with its rows to a slab of longer ones, where it prefills. False, with nothing changed, without room. */
+  moveTo(target: Slab<Member>, member: Member): boolean {
+    this.#check(member);
+    const slot = member.slot;
+    if (!target.add(member)) return false;
+    const targetSlot = member.slot;
+    this.#layers.forEach((layer, number) => {
+      const rows = layer.subarray(slot * this.#slotFloats, (slot + 1) * this.#slotFloats);
+      target.#layers[number]?.set(rows, targetSlot * target.#slotFloats);
+    });
+    member.slot = slot;
+    this.remove(member);
+    member.slot = targetSlot;
+    return true;
+  }
+
+  /** S3 for a member whose rows cannot be trusted. */
+  clear(member: Member): void {
+    const from = member.slot * this.#slotFloats;
+    for (const layer of this.#layers) layer.fill(0, from, from + this.#slotFloats);
+  }
+
+  /** S1 and S2. */
+  checkIntegrity(): void {
+    this.#members.forEach((member, slot) => {
+      invariant(member.slot === slot, `a member of slot ${slot} believes in ${member.slot}`);
+    });
+    invariant(this.#decoding <= this.#members.length, `${this.#decoding} of ${this.#members.length} members decode`);
+    const held = this.#budget.heldBy(this.#owner);
+    const own = this.#blocksOf(this.#capacity);
+    invariant(held === own, `${this.#owner} holds ${held} blocks for a capacity of ${own}`);
+  }
+
+  #check(member: Member): void {
+    invariant(this.#members[member.slot] === member, 'not a member of this slab');
+  }
+
+  #blocksOf(capacity: number): number {
+    return Math.ceil((capacity * this.rows) / blockRows);
+  }
+
+  #resize(capacity: number): boolean {
+    if (capacity === this.#capacity) return true;
+    const change = this.#blocksOf(capacity) - this.#blocksOf(this.#capacity);
+    if (change > 0 && !this.#budget.take(this.#owner, change)) return false;
+    if (change < 0) this.#budget.give(this.#owner, -change);
+    const kept = Math.min(capacity, this.#capacity) * this.#slotFloats;
+    this.#layers = this.#layers.map((layer) => {
+      const resized = new Float32Array(capacity * this.#slotFloats);
+      resized.set(layer.subarray(0, kept));
+      return resized;
+    });
+    this.#capacity = capacity;
+    return true;
+  }
+
+  #move(from: number, to: number): void {
+    if (from === to) return;
+    for (const layer of this.#layers) {
+      layer.copyWithin(to * this.#slotFloats, from * this.#slotFloats, (from + 1) * this.#slotFloats);
+    }
+    this.#put(to, this.#members[from]);
+  }
+
+  #swap(one: Member, other: Member): void {
+    const [low, high] = [one.slot * this.#slotFloats, other.slot * this.#slotFloats];
+    for (const layer of this.#layers) {
+      const kept = layer.slice(low, low + this.#slotFloats);
+      layer.copyWithin(low, high, high + this.#slotFloats);
+      layer.set(kept, high);
+    }
+    const slot = one.slot;
+    this.#put(other.slot, one);
+    this.#put(slot, other);
+  }
+
+  #put(slot: number, member: Member | undefined): void {
+    invariant(member !== undefined, `slot ${slot} is filled from nowhere`);
+    this.#members[slot] = member;
+    member.slot = slot;
+  }
+}
+
+/** 0, 1, 2, 4, 6, 8, 12, 16, 24, 32 …: at most half more than needed. */
+function capacityFor(members: number): number {
+  let capacity = Math.min(members, 2);
+  for (let step = 2; capacity < members; ) {
+    capacity += step;
+    if (capacity === step * 4) step *= 2;
+  }
+  return capacity;
+}
+
+/** Rows of the slab for so many own rows: 1, 2, 3, 4, 6, 8, 12, 16 … steps, at most a third of it padding beyond one step. */
+export function slabRows(ownRows: number, step: number): number {
+  let rows = step;
+  for (let unit = step; rows < ownRows; ) {
+    rows += unit;
+    if (rows === unit * 4) unit *= 2;
+  }
+  return rows;
+}

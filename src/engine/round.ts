@@ -1,0 +1,169 @@
+import type { EmbedTask } from './embed-task.ts';
+import type { EngineCounters } from './engine-counters.ts';
+import type { PageSource } from './kv/page-source.ts';
+import type { PrefixWindow } from './kv/prefix-window.ts';
+import type { ModelRunner } from './ports.ts';
+import { reportProgress } from './report-progress.ts';
+import type { Admission } from './schedule/admission.ts';
+import { gatherNeighbours, listPrefillJobs, type PrefillTarget, prefillShare } from './schedule/prefill-jobs.ts';
+import type { Residents } from './schedule/residents.ts';
+import { choosePrefill, compareUrgency } from './schedule/urgency.ts';
+import type { Sequence } from './sequence.ts';
+import { advanceMembers, advanceWindow, type Scored } from './step.ts';
+
+export interface RoundDeps {
+  readonly runner: ModelRunner;
+  readonly pages: PageSource;
+  readonly residents: Residents;
+  readonly admission: Admission;
+  readonly counters: EngineCounters;
+  readonly embeds: ReadonlySet<EmbedTask>;
+  /** Token budget of a round. */
+  readonly stepTokens: number;
+  /** Lets messages in; sequences may be gone afterwards. */
+  readonly breathe: () => Promise<void>;
+  readonly onScored: (scored: Scored) => void;
+  readonly onFailed: (sequences: readonly Sequence[], error: unknown) => void;
+  readonly onEmbedEnd: (task: EmbedTask, error: unknown) => void;
+}
+
+/** Forced tokens come one or two at a time. */
+const decodeWidth = 4;
+const embedOwner = 'embeddings';
+
+/** One round: a decode run for each slab, then one chunk of prefill. */
+export class RoundRunner {
+  /** Called before a run when the set of requests in it differs from the run before. */
+  onRun: (ids: readonly string[]) => void = () => {};
+  readonly #deps: RoundDeps;
+  /** Blocks held for each embedding in work. */
+  readonly #embedBlocks = new Map<EmbedTask, number>();
+  #lastIds = '';
+  #turn = 0;
+
+  constructor(deps: RoundDeps) {
+    this.#deps = deps;
+  }
+
+  /** Returns whether anything ran. */
+  async run(): Promise<boolean> {
+    const decoded = await this.#decode();
+    const didPrefill = await this.#prefill(prefillShare(this.#deps.stepTokens, decoded));
+    return decoded > 0 || didPrefill;
+  }
+
+  /** Gives back what an embedding held. */
+  forget(task: EmbedTask): void {
+    const blocks = this.#embedBlocks.get(task);
+    if (blocks === undefined) return;
+    this.#embedBlocks.delete(task);
+    this.#deps.residents.windows.giveBack(embedOwner, blocks);
+  }
+
+  async #decode(): Promise<number> {
+    const { residents, counters, breathe } = this.#deps;
+    let tokens = 0;
+    for (const slab of residents.slabs) {
+      const members = slab.decoding;
+      if (members.length === 0) continue;
+      if (tokens > 0) await breathe();
+      const ran = await this.#runMembers(slab.decoding, decodeWidth);
+      tokens += ran;
+      counters.decodeTokens += ran;
+    }
+    return tokens;
+  }
+
+  async #prefill(tokens: number): Promise<boolean> {
+    const { residents, embeds, breathe } = this.#deps;
+    await breathe();
+    const jobs = listPrefillJobs(residents, this.#embedsInTurn(embeds));
+    const job = choosePrefill(jobs, this.#turn);
+    if (job === undefined) return false;
+    // an embedding that finds no memory leaves its turn to the others
+    const affordable =
+      job.type === 'embed' && !this.#hold(job.task) ? jobs.filter(({ type }) => type !== 'embed') : jobs;
+    const chosen = affordable === jobs ? job : choosePrefill(affordable, this.#turn);
+    if (chosen === undefined) return false;
+    this.#turn++;
+    await this.#runJob(chosen, tokens);
+    return true;
+  }
+
+  /** One embedding at a time, so that their memory is bounded. */
+  #embedsInTurn(embeds: ReadonlySet<EmbedTask>): readonly EmbedTask[] {
+    const [held] = this.#embedBlocks.keys();
+    return held === undefined ? [...embeds].toSorted(compareUrgency).slice(0, 1) : [held];
+  }
+
+  async #runJob(job: PrefillTarget, tokens: number): Promise<void> {
+    switch (job.type) {
+      case 'window':
+        return this.#runWindow(job.window, job.users, tokens);
+      case 'member':
+        this.#deps.counters.prefillTokens += await this.#runMembers(gatherNeighbours(job.sequence, tokens), tokens);
+        return;
+      case 'embed':
+        return this.#runEmbed(job.task, tokens);
+    }
+  }
+
+  async #runWindow(window: PrefixWindow, users: readonly Sequence[], tokens: number): Promise<void> {
+    const { runner, residents, counters, onFailed } = this.#deps;
+    this.#announce(users.map(({ request }) => request.id));
+    try {
+      counters.prefillTokens += await advanceWindow(runner, residents.windows, window, tokens);
+    } catch (error) {
+      onFailed(users, error);
+      return;
+    }
+    for (const user of users) reportProgress(user);
+  }
+
+  async #runMembers(members: readonly Sequence[], tokens: number): Promise<number> {
+    const { runner, pages, counters, onScored, onFailed } = this.#deps;
+    const slab = members[0]?.residence?.slab;
+    if (slab === undefined) return 0;
+    this.#announce(members.map(({ request }) => request.id));
+    for (const member of members) counters.cachedTokens += member.settleBill();
+    try {
+      const step = await advanceMembers(runner, pages, slab, members, tokens);
+      for (const scored of step.scored) onScored(scored);
+      if (step.scored.length === 0) for (const member of members) reportProgress(member);
+      return step.tokens;
+    } catch (error) {
+      onFailed(members, error);
+      return 0;
+    }
+  }
+
+  async #runEmbed(task: EmbedTask, tokens: number): Promise<void> {
+    const { runner, counters, onEmbedEnd } = this.#deps;
+    this.#announce([task.request.id]);
+    try {
+      counters.prefillTokens += await task.advance(runner, tokens);
+      if (task.isDone) onEmbedEnd(task, null);
+    } catch (error) {
+      onEmbedEnd(task, error);
+    }
+  }
+
+  /** Memory for the rows of an embedding, before its first run. */
+  #hold(task: EmbedTask): boolean {
+    const { residents, admission } = this.#deps;
+    if (this.#embedBlocks.has(task)) return true;
+    while (!residents.windows.reserve(embedOwner, task.blocks)) {
+      if (!admission.makeWay(task.priority)) return false;
+    }
+    this.#embedBlocks.set(task, task.blocks);
+    return true;
+  }
+
+  #announce(ids: readonly string[]): void {
+    this.#deps.counters.runs++;
+    const key = ids.join('\n');
+    if (key === this.#lastIds) return;
+    this.#lastIds = key;
+    this.onRun(ids);
+  }
+}

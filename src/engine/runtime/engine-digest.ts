@@ -1,0 +1,35 @@
+import { readFileSync } from 'node:fs';
+import { arch, cpus } from 'node:os';
+import { canonicalJson } from '../../base/canonical-json.ts';
+import { sha256Hex } from '../../base/hash.ts';
+import { runtimeVersion } from './ort-session.ts';
+
+/** Up to so many threads the bits of a row do not depend on their number. */
+const freeThreads = 3;
+
+/**
+ * Names everything that decides the bits of a latent row: the graph with its weights (and so model, precision and
+ * attention form), the runtime and the instructions of this CPU. Engines of equal digest share pages and checkpoints.
+ */
+export function engineDigest(modelBytes: Uint8Array, threads: number): string {
+  const parts = {
+    version: 1,
+    model: sha256Hex(modelBytes),
+    runtime: runtimeVersion(),
+    cpu: cpuFeatures(),
+    threads: threads <= freeThreads ? null : threads,
+  };
+  return sha256Hex(canonicalJson(parts));
+}
+
+/** Instruction sets that the runtime chooses kernels by; without /proc the CPU's name must do. */
+function cpuFeatures(): string {
+  try {
+    const flags = /^(?:flags|Features)\s*:(.*)$/m.exec(readFileSync('/proc/cpuinfo', 'utf8'))?.[1] ?? '';
+    const known = flags.split(/\s+/).filter((flag) => /^(?:avx|fma|f16c|amx|sse4|asimd|sve|i8mm|bf16)/.test(flag));
+    if (known.length > 0) return `${arch()} ${[...new Set(known)].sort().join(' ')}`;
+  } catch {
+    // not Linux
+  }
+  return `${arch()} ${cpus()[0]?.model ?? 'unknown'}`;
+}

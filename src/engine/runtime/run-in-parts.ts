@@ -1,0 +1,112 @@
+import { invariant } from '../../base/invariant.ts';
+import type { LatentLayers, StepInput, StepOutput, StepSequence } from '../ports.ts';
+
+interface Shape {
+  readonly layers: number;
+  readonly latentWidth: number;
+}
+
+/**
+ * Runs a step whose attention scores would not fit into memory at once as several: first by sequences, then a single
+ * one by rows. The bits are the same, since a row's do not depend on what runs beside it.
+ * @param rows most new rows of one part
+ */
+export async function runInParts(
+  shape: Shape,
+  input: StepInput,
+  rows: number,
+  run: (part: StepInput) => Promise<StepOutput>,
+): Promise<StepOutput> {
+  const { sequences } = input;
+  const tokens = longestOf(sequences);
+  if (sequences.length * tokens <= rows) return run(input);
+  if (sequences.length === 1) return runRows(shape, input, rows, run);
+  const perPart = Math.max(1, Math.floor(rows / tokens));
+  const parts: { readonly output: StepOutput; readonly count: number; readonly tokens: number }[] = [];
+  const ownFloats = input.suffixRows * shape.latentWidth;
+  for (let first = 0; first < sequences.length; first += perPart) {
+    const part = sequences.slice(first, first + perPart);
+    const suffix = input.suffix.map((own) => own.subarray(first * ownFloats, (first + part.length) * ownFloats));
+    const output = await runInParts(shape, { ...input, sequences: part, suffix }, rows, run);
+    parts.push({ output, count: part.length, tokens: longestOf(part) });
+  }
+  return {
+    logits: joinFloats(parts.map(({ output }) => output.logits)),
+    hidden: joinFloats(parts.map(({ output }) => output.hidden)),
+    latents: joinLatents(shape, parts, tokens),
+  };
+}
+
+export function longestOf(sequences: readonly StepSequence[]): number {
+  return sequences.reduce((longest, { tokenIds }) => Math.max(longest, tokenIds.length), 0);
+}
+
+/** A part needs the rows of the parts before it: they go into copies of the suffix, the caller's stays as it is. */
+async function runRows(
+  { layers, latentWidth }: Shape,
+  input: StepInput,
+  rows: number,
+  run: (part: StepInput) => Promise<StepOutput>,
+): Promise<StepOutput> {
+  const [sequence] = input.sequences;
+  invariant(sequence !== undefined, 'one sequence');
+  const tokenIds = Array.from(sequence.tokenIds);
+  const suffix = input.suffix.map((own) => own.slice(0, input.suffixRows * latentWidth));
+  const latents = new Float32Array(layers * tokenIds.length * latentWidth);
+  const outputs: StepOutput[] = [];
+  for (let done = 0; done < tokenIds.length; done += rows) {
+    const ids = tokenIds.slice(done, done + rows);
+    const isLast = done + ids.length === tokenIds.length;
+    const wanted = input.rows === 'last' && !isLast ? 'none' : input.rows;
+    const start = sequence.start + done;
+    const part = await run({ ...input, sequences: [{ tokenIds: ids, start }], suffix, rows: wanted });
+    outputs.push(part);
+    storeRows(suffix, part.latents, ids.length, latentWidth, start - input.prefixRows);
+    for (let layer = 0; layer < layers; layer++) {
+      const fresh = part.latents.subarray(layer * ids.length * latentWidth, (layer + 1) * ids.length * latentWidth);
+      latents.set(fresh, (layer * tokenIds.length + done) * latentWidth);
+    }
+  }
+  return {
+    logits: joinFloats(outputs.map(({ logits }) => logits)),
+    hidden: joinFloats(outputs.map(({ hidden }) => hidden)),
+    latents,
+  };
+}
+
+function storeRows(suffix: LatentLayers, latents: Float32Array, tokens: number, width: number, row: number): void {
+  suffix.forEach((own, layer) => {
+    own.set(latents.subarray(layer * tokens * width, (layer + 1) * tokens * width), row * width);
+  });
+}
+
+function joinFloats(parts: readonly Float32Array[]): Float32Array {
+  const joined = new Float32Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let offset = 0;
+  for (const part of parts) {
+    joined.set(part, offset);
+    offset += part.length;
+  }
+  return joined;
+}
+
+/** Parts `[layers, n, its tokens, width]` → `[layers, all n, tokens, width]`; what a shorter part lacks stays zero. */
+function joinLatents(
+  { layers, latentWidth }: Shape,
+  parts: readonly { readonly output: StepOutput; readonly count: number; readonly tokens: number }[],
+  tokens: number,
+): Float32Array {
+  const total = parts.reduce((sum, { count }) => sum + count, 0);
+  const joined = new Float32Array(layers * total * tokens * latentWidth);
+  for (let layer = 0; layer < layers; layer++) {
+    let target = layer * total * tokens * latentWidth;
+    for (const { output, count, tokens: own } of parts) {
+      for (let sequence = 0; sequence < count; sequence++) {
+        const from = (layer * count + sequence) * own * latentWidth;
+        joined.set(output.latents.subarray(from, from + own * latentWidth), target);
+        target += tokens * latentWidth;
+      }
+    }
+  }
+  return joined;
+}

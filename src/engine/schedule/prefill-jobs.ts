@@ -1,0 +1,81 @@
+import type { EmbedTask } from '../embed-task.ts';
+import type { PrefixWindow } from '../kv/prefix-window.ts';
+import type { Sequence } from '../sequence.ts';
+import type { Residents } from './residents.ts';
+import { compareUrgency, type PrefillJob } from './urgency.ts';
+
+export type PrefillTarget =
+  | (PrefillJob & { readonly type: 'window'; readonly window: PrefixWindow; readonly users: readonly Sequence[] })
+  | (PrefillJob & { readonly type: 'member'; readonly sequence: Sequence })
+  | (PrefillJob & { readonly type: 'embed'; readonly task: EmbedTask });
+
+/** Everything that could be prefilled now. A window is as urgent as the most urgent sequence that waits for it. */
+export function listPrefillJobs(residents: Residents, embeds: Iterable<EmbedTask>): readonly PrefillTarget[] {
+  const jobs: PrefillTarget[] = [];
+  const waiting = new Map<PrefixWindow, Sequence[]>();
+  for (const sequence of residents.members) {
+    const { residence } = sequence;
+    if (residence === null || residence.window.isLoading) continue;
+    if (!residence.window.isReady) {
+      const users = waiting.get(residence.window);
+      if (users === undefined) waiting.set(residence.window, [sequence]);
+      else users.push(sequence);
+    } else if (isPrefilling(sequence)) {
+      jobs.push({ type: 'member', sequence, ...urgencyOf(sequence), remainingTokens: sequence.pendingTotal });
+    }
+  }
+  for (const [window, users] of waiting) {
+    const [first] = users.toSorted(compareUrgency);
+    if (first === undefined) continue;
+    jobs.push({ type: 'window', window, users, ...urgencyOf(first), remainingTokens: window.rows - window.readyRows });
+  }
+  for (const task of embeds) {
+    jobs.push({ type: 'embed', task, ...urgencyOf(task), remainingTokens: task.remainingTokens });
+  }
+  return jobs;
+}
+
+function urgencyOf({ priority, deadlineMs, arrival }: Sequence | EmbedTask) {
+  return { priority, deadlineMs, arrival };
+}
+
+function isPrefilling(sequence: Sequence): boolean {
+  const { residence } = sequence;
+  return residence !== null && !residence.isLoading && !residence.slab.isDecoding(sequence);
+}
+
+/**
+ * The sequence and those beside it in its slab that can run with it: padded to the longest, they stay within `tokens`.
+ */
+export function gatherNeighbours(sequence: Sequence, tokens: number): readonly Sequence[] {
+  const slab = sequence.residence?.slab;
+  if (slab === undefined) return [];
+  const chosen = [sequence];
+  let width = sequence.pendingTotal;
+  const fits = (other: Sequence | undefined): other is Sequence => {
+    if (other === undefined || !isPrefilling(other)) return false;
+    const wider = Math.max(width, other.pendingTotal);
+    if (wider * (chosen.length + 1) > tokens) return false;
+    width = wider;
+    return true;
+  };
+  for (let slot = sequence.slot + 1; ; slot++) {
+    const other = slab.members[slot];
+    if (!fits(other)) break;
+    chosen.push(other);
+  }
+  for (let slot = sequence.slot - 1; ; slot--) {
+    const other = slab.members[slot];
+    if (!fits(other)) break;
+    chosen.unshift(other);
+  }
+  return chosen;
+}
+
+/** A quarter of the step stays for prefill, however many sequences decode. */
+const leastShare = 4;
+
+/** Tokens that prefill may have in a round that has decoded so many already. */
+export function prefillShare(stepTokens: number, decodedTokens: number): number {
+  return Math.max(Math.ceil(stepTokens / leastShare), stepTokens - decodedTokens);
+}

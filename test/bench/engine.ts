@@ -1,0 +1,298 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { availableParallelism, cpus, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { type EngineHost, type EngineHostOptions, openEngineHost } from '../../src/engine/host.ts';
+import type { ChatMessage, EngineStats, GenerateRequest, GenerateResult } from '../../src/engine/index.ts';
+import { openTokenizer } from '../../src/engine/tokenizer/tokenizer.ts';
+import { median, printTable, spread } from './figures.ts';
+
+/**
+ * What prefix reuse and continuous batching give, each against the same work without them in the same run.
+ * Run: `npm run bench:engine` (`-- --help` for its options); README.md beside it says how to read the table.
+ */
+const { values: flags } = parseArgs({
+  options: {
+    model: { type: 'string', default: fileURLToPath(new URL('../../model/quire-nano', import.meta.url)) },
+    tokens: { type: 'string', default: '8192' },
+    questions: { type: 'string', default: '16' },
+    answer: { type: 'string', default: '64' },
+    repeat: { type: 'string', default: '3' },
+    threads: { type: 'string', default: String(Math.min(availableParallelism(), 3)) },
+    help: { type: 'boolean', default: false },
+  },
+});
+if (flags.help) {
+  console.log(
+    'npm run bench:engine -- [--model DIR] [--tokens 8192] [--questions 16] [--answer 64] [--repeat 3] [--threads N]',
+  );
+  process.exit(0);
+}
+const documentTokens = Number(flags.tokens);
+const questionTotal = Number(flags.questions);
+const answerTokens = Number(flags.answer);
+const repeats = Number(flags.repeat);
+const threads = Number(flags.threads);
+const root = mkdtempSync(join(tmpdir(), 'quire-bench-'));
+const tokenizer = await openTokenizer(flags.model);
+const document = await writeDocument(documentTokens);
+
+/** Words of our own, until they are so many tokens. */
+async function writeDocument(tokens: number): Promise<string> {
+  const words =
+    'the lessee shall pay rent of each month on first day to lessor and keep premises in good repair at own cost'.split(
+      ' ',
+    );
+  const lines: string[] = [];
+  let count = 0;
+  for (let clause = 1; count < tokens; clause++) {
+    const line = `${clause}. ${Array.from({ length: 24 }, (_, at) => words[(clause * 7 + at * at) % words.length]).join(' ')}.\n`;
+    count += tokenizer.encodePlain(line).length;
+    lines.push(line);
+  }
+  return tokenizer.decode(tokenizer.encodePlain(lines.join('')).slice(0, tokens));
+}
+
+const message = (role: ChatMessage['role'], content: string): ChatMessage => ({
+  role,
+  content,
+  name: null,
+  reasoning: null,
+  toolCalls: null,
+  toolCallId: null,
+});
+
+let requests = 0;
+function ask(tenant: string, question: string, maxTokens: number): GenerateRequest {
+  return {
+    id: `bench-${requests++}`,
+    tenant,
+    messages: [message('system', 'Answer.'), message('user', document), message('user', question)],
+    tools: null,
+    toolChoice: { type: 'auto' },
+    parallelToolCalls: true,
+    sharedMessages: 2,
+    maxTokens,
+    sampling: {
+      temperature: 0,
+      topP: 1,
+      topK: 0,
+      minP: 0,
+      presencePenalty: 0,
+      frequencyPenalty: 0,
+      repetitionPenalty: 1,
+      // answers of equal length: no end of turn
+      logitBias: [[tokenizer.specialId('<|im_end|>'), -100]],
+      seed: 1,
+    },
+    logprobs: null,
+    stop: [],
+    thinkingBudget: 0,
+    format: { type: 'text' },
+    priority: 1,
+    deadlineMs: null,
+    stream: false,
+    checkpointEvery: { tokens: 64, ms: 5_000 },
+    resume: null,
+  };
+}
+
+const silent = { onProgress: () => {}, onDelta: () => {}, onCheckpoint: () => {} };
+/** One token beyond the two that open and close the thought. */
+const firstToken = 3;
+
+async function timed<Result>(run: () => Promise<Result>): Promise<{ ms: number; result: Result }> {
+  const startMs = performance.now();
+  const result = await run();
+  return { ms: performance.now() - startMs, result };
+}
+
+async function open(reproducible: boolean, more: Partial<EngineHostOptions> = {}): Promise<EngineHost> {
+  return openEngineHost({
+    modelDir: flags.model,
+    threads,
+    reproducible,
+    pageMemoryBytes: 2 ** 31,
+    pageDisk: { folder: join(root, 'pages'), budgetBytes: 2 ** 33 },
+    maxSequences: 64,
+    prefillTokens: 256,
+    ...more,
+  });
+}
+
+const ask1 = (host: EngineHost, tenant: string, question = 'Who pays?', tokens = firstToken) =>
+  host.engine.generate(ask(tenant, question, tokens), silent);
+
+interface FirstTokens {
+  readonly cold: number[];
+  readonly window: number[];
+  readonly memory: number[];
+}
+
+/** Time to first token of a new question: the document unknown, in a window, in pages in memory. */
+async function benchFirstToken(host: EngineHost, form: string): Promise<FirstTokens> {
+  const [cold, window, memory]: [number[], number[], number[]] = [[], [], []];
+  for (let round = 0; round < repeats; round++) {
+    const tenant = `${form}-${round}`;
+    cold.push((await timed(() => ask1(host, tenant, `First ${round}?`))).ms);
+    window.push((await timed(() => ask1(host, tenant, `Second ${round}?`))).ms);
+    host.engine.dropIdle();
+    memory.push((await timed(() => ask1(host, tenant, `Third ${round}?`))).ms);
+  }
+  return { cold, window, memory };
+}
+
+/** The same with the pages on disk, as a process finds them that starts after the first one has ended. */
+async function benchDisk(reproducible: boolean, form: string): Promise<number[]> {
+  const disk: number[] = [];
+  for (let round = 0; round < repeats; round++) {
+    const again = await open(reproducible);
+    await again.runner.run(warmUpStep(again));
+    const { ms, result } = await timed(() => ask1(again, `${form}-${round}`, `Fourth ${round}?`));
+    if (result.cacheMiss !== null) throw new Error(`the pages were not found on disk: ${result.cacheMiss}`);
+    disk.push(ms);
+    await again.close();
+  }
+  return disk;
+}
+
+function rowsOfFirstTokens({ cold, window, memory }: FirstTokens, disk: readonly number[], form: string) {
+  const base = median(cold);
+  const row = (name: string, times: readonly number[], goal: string) => [
+    form,
+    name,
+    `${median(times).toFixed(1)} ms`,
+    spread(times),
+    `${((100 * median(times)) / base).toFixed(1)} %`,
+    goal,
+  ];
+  return [
+    row('cold', cold, ''),
+    row('warm, window', window, '≤ 2 % of cold'),
+    row('warm, memory', memory, '≤ 2 % of cold'),
+    row('warm, disk', disk, '≤ 10 % of cold'),
+  ];
+}
+
+/** The first run of a session allocates; no measurement should pay for it. */
+function warmUpStep(host: EngineHost) {
+  const { layers, latentWidth } = host.runner;
+  const rows = Array.from({ length: layers }, () => new Float32Array(256 * latentWidth));
+  const sequences = [{ tokenIds: [1, 2, 3], start: 0 }];
+  return { sequences, prefix: rows, prefixRows: 0, suffix: rows, suffixRows: 256, rows: 'last', head: true } as const;
+}
+
+interface Phase {
+  readonly ms: number;
+  readonly results: readonly GenerateResult[];
+  readonly before: EngineStats;
+  readonly after: EngineStats;
+}
+
+async function runQuestions(host: EngineHost, tenants: readonly string[], atOnce: boolean): Promise<Phase> {
+  const before = host.engine.stats();
+  const startMs = performance.now();
+  const results: GenerateResult[] = [];
+  const one = (tenant: string, index: number) => ask1(host, tenant, `Question ${index}: who pays?`, answerTokens + 2);
+  if (atOnce) results.push(...(await Promise.all(tenants.map(one))));
+  else for (const [index, tenant] of tenants.entries()) results.push(await one(tenant, index));
+  return { ms: performance.now() - startMs, results, before, after: host.engine.stats() };
+}
+
+/** Share of the time outside the runtime, in per cent. */
+function overheadOf({ before, after }: Phase): number {
+  const outside = after.overheadMs - before.overheadMs;
+  return (100 * outside) / (outside + after.runMs - before.runMs);
+}
+
+async function benchQuestions(host: EngineHost, form: string): Promise<string[][]> {
+  const shared = Array.from({ length: questionTotal }, () => `${form}-shared`);
+  const together = await runQuestions(host, shared, true);
+  // a tenant of its own shares nothing: the same engine without reuse
+  const alone = await runQuestions(
+    host,
+    shared.map((_, index) => `${form}-alone-${index}`),
+    false,
+  );
+  const warm = await runQuestions(host, shared, true);
+  const single = await runQuestions(host, shared.slice(0, 1), true);
+  const tokens = (phase: Phase): number =>
+    phase.results.reduce((sum, { completionTokens }) => sum + completionTokens, 0);
+  const row = (name: string, phase: Phase, ratio: string, goal: string) => [
+    form,
+    name,
+    `${(phase.ms / 1000).toFixed(2)} s`,
+    `${(tokens(phase) / (phase.ms / 1000)).toFixed(0)} tok/s, ${overheadOf(phase).toFixed(1)} % outside run`,
+    ratio,
+    goal,
+  ];
+  return [
+    row(`${questionTotal} questions × ${answerTokens}, one by one, nothing shared`, alone, '1', ''),
+    row(
+      `${questionTotal} questions × ${answerTokens}, together, cold`,
+      together,
+      `${(alone.ms / together.ms).toFixed(1)} ×`,
+      '≥ 5 ×',
+    ),
+    row(
+      `${questionTotal} questions × ${answerTokens}, together, warm`,
+      warm,
+      `${(alone.ms / warm.ms).toFixed(1)} ×`,
+      'overhead ≤ 5 %',
+    ),
+    row(`1 question × ${answerTokens}, warm`, single, '', 'overhead ≤ 5 %'),
+  ];
+}
+
+/** Latent memory while the questions run together: what one more of them takes. */
+async function benchMemory(host: EngineHost, form: string): Promise<string[][]> {
+  host.engine.dropIdle();
+  const held: number[] = [];
+  for (const total of [1, questionTotal]) {
+    let most = 0;
+    const watch = {
+      ...silent,
+      onProgress: () => {
+        most = Math.max(most, host.engine.stats().blocks.held);
+      },
+    };
+    await Promise.all(
+      Array.from({ length: total }, (_, index) =>
+        host.engine.generate(ask(`${form}-shared`, `Question ${index}: who pays?`, answerTokens + 2), watch),
+      ),
+    );
+    held.push(most);
+  }
+  const { blockBytes } = host.engine.stats().blocks;
+  const [one = 0, all = 0] = held;
+  const perQuestion = ((all - one) * blockBytes) / (questionTotal - 1);
+  const mebibytes = (bytes: number): string => `${(bytes / 2 ** 20).toFixed(2)} MiB`;
+  return [
+    [form, 'latents of one question with its document', mebibytes(one * blockBytes), '', '', ''],
+    [
+      form,
+      'latents of each further question',
+      mebibytes(perQuestion),
+      '',
+      `${((100 * perQuestion) / (one * blockBytes)).toFixed(1)} %`,
+      '',
+    ],
+  ];
+}
+
+console.log(
+  `quire engine, ${flags.model.split('/').at(-1)}, ${threads} threads of ${cpus()[0]?.model ?? 'an unknown CPU'}, document of ${documentTokens} tokens`,
+);
+for (const reproducible of [true, false]) {
+  const form = reproducible ? 'exact' : 'fast';
+  const host = await open(reproducible);
+  // warm up: kernels, JIT, tokenizer
+  await ask1(host, `${form}-warm-up`);
+  const first = await benchFirstToken(host, form);
+  const rest = [...(await benchQuestions(host, form)), ...(await benchMemory(host, form))];
+  await host.close();
+  const rows = [...rowsOfFirstTokens(first, await benchDisk(reproducible, form), form), ...rest];
+  printTable(['form', 'what', 'median', 'spread', 'of cold / ratio', 'to reach'], rows);
+}
+rmSync(root, { recursive: true, force: true });

@@ -1,0 +1,22 @@
+import { describe, it } from 'vitest';
+import { byteVocabulary } from '../../support/byte-tokenizer.ts';
+import { checkSchedules } from '../../support/check-schedules.ts';
+import { scheduleArbitrary } from '../../support/engine-schedules.ts';
+import { openFakeRunner } from '../../support/fake-runner.ts';
+
+/**
+ * Random requests, schedules, memories, caches, tiers and interruptions, on a model without weights whose rows tell when
+ * one is read from the wrong place. `test/model/schedules.test.ts` does the same with weights.
+ */
+const schedules = scheduleArbitrary({ documentCharacters: 1_100, requests: 6, blocks: [21, 48] });
+
+describe('Engine under random schedules', () => {
+  it.each([256, 32])(
+    'answers every request as it would alone, with own rows in steps of %i',
+    async (rowStep) => {
+      const runner = openFakeRunner({ vocabularySize: byteVocabulary, rowStep });
+      await checkSchedules(runner, schedules, { numRuns: 25 });
+    },
+    60_000,
+  );
+});

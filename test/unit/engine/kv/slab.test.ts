@@ -1,0 +1,149 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { BlockBudget } from '../../../../src/engine/kv/block-budget.ts';
+import { Slab, type SlabMember, slabRows } from '../../../../src/engine/kv/slab.ts';
+
+const shape = { layers: 2, latentWidth: 3, rows: 256 };
+const blockBytes = 2 * 256 * 3 * 4;
+
+class Member implements SlabMember {
+  slot = -1;
+  readonly mark: number;
+  constructor(mark: number) {
+    this.mark = mark;
+  }
+}
+
+/** One row of a member, told apart by its mark, the layer and the row. */
+function rowOf({ mark }: Member, layer: number, row: number): number[] {
+  return [mark, layer, row];
+}
+
+function write(slab: Slab<Member>, member: Member, row: number): void {
+  const latents = Float32Array.from([0, 1].flatMap((layer) => rowOf(member, layer, row)));
+  slab.store(member, row, 1, { latents, index: 0, total: 1, padded: 1 });
+}
+
+function read(slab: Slab<Member>, member: Member, row: number): number[][] {
+  return slab.view(member.slot, 1).map((layer) => [...layer.subarray(row * 3, row * 3 + 3)]);
+}
+
+function expectRows(slab: Slab<Member>, member: Member, rows: readonly number[]): void {
+  for (const row of rows) expect(read(slab, member, row)).toEqual([rowOf(member, 0, row), rowOf(member, 1, row)]);
+}
+
+interface Command {
+  readonly type: string;
+  readonly pick: number;
+  readonly row: number;
+}
+
+function obey(slab: Slab<Member>, written: Map<Member, Set<number>>, { type, pick, row }: Command): void {
+  const before = slab.members.length;
+  const member = slab.members[pick % Math.max(before, 1)];
+  if (type === 'add') {
+    const added = new Member(pick);
+    const fits = slab.add(added);
+    expect(slab.members.length).toBe(fits ? before + 1 : before);
+    if (fits) written.set(added, new Set());
+  } else if (member === undefined) return;
+  else if (type === 'write') {
+    write(slab, member, row);
+    written.get(member)?.add(row);
+  } else if (type === 'promote') {
+    if (!slab.isDecoding(member)) slab.promote(member);
+    expect(slab.isDecoding(member)).toBe(true);
+  } else {
+    slab.remove(member);
+    written.delete(member);
+  }
+}
+
+describe('Slab', () => {
+  it('keeps the rows of every member through all moves, and balances its books', () => {
+    const anyCommand = fc.record({
+      type: fc.constantFrom('add', 'promote', 'remove', 'write'),
+      pick: fc.nat({ max: 1_000_000 }),
+      row: fc.nat({ max: 255 }),
+    });
+    fc.assert(
+      fc.property(fc.array(anyCommand, { maxLength: 80 }), (commands) => {
+        const budget = new BlockBudget(12, blockBytes);
+        const slab = new Slab<Member>(shape, budget, 'slab');
+        const written = new Map<Member, Set<number>>();
+        for (const command of commands) {
+          obey(slab, written, command);
+          slab.checkIntegrity();
+          budget.checkIntegrity();
+          expect(slab.decoding.every((one) => slab.isDecoding(one))).toBe(true);
+          expect([...slab.decoding, ...slab.prefilling]).toEqual(slab.members);
+          for (const [one, rows] of written) expectRows(slab, one, [...rows]);
+        }
+        for (const member of [...slab.members]) slab.remove(member);
+        expect(budget.free).toBe(12);
+      }),
+      { numRuns: 200 },
+    );
+  });
+
+  it('moves a member with its rows to a slab of longer ones, or leaves it where it is', () => {
+    const budget = new BlockBudget(5, blockBytes);
+    const short = new Slab<Member>(shape, budget, 'short');
+    const long = new Slab<Member>({ ...shape, rows: 512 }, budget, 'long');
+    const [first, second, third] = [new Member(1), new Member(2), new Member(3)];
+    for (const member of [first, second]) {
+      expect(short.add(member)).toBe(true);
+      write(short, member, 0);
+      write(short, member, 255);
+    }
+    short.promote(first);
+    expect(short.moveTo(long, first)).toBe(true);
+    expectRows(long, first, [0, 255]);
+    expectRows(short, second, [0, 255]);
+    expect([long.isDecoding(first), short.members]).toEqual([false, [second]]);
+    // one block is left: the second one does not fit beside the first
+    expect(long.add(third)).toBe(false);
+    expect(short.moveTo(long, second)).toBe(false);
+    expectRows(short, second, [0, 255]);
+    for (const slab of [short, long]) slab.checkIntegrity();
+  });
+
+  it('takes pages in and gives them out', () => {
+    const slab = new Slab<Member>({ ...shape, rows: 768 }, new BlockBudget(9, blockBytes), 'slab');
+    const [other, member] = [new Member(1), new Member(2)];
+    slab.add(other);
+    slab.add(member);
+    const page = Float32Array.from({ length: 2 * 256 * 3 }, (_, at) => at);
+    slab.storePage(member, 256, page);
+    expect(slab.copyPage(member, 256)).toEqual(page);
+    expect(slab.copyPage(other, 256).every((value) => value === 0)).toBe(true);
+    slab.clear(member);
+    expect(slab.copyPage(member, 256).every((value) => value === 0)).toBe(true);
+  });
+
+  it('rejects rows beyond its own and members of others', () => {
+    const budget = new BlockBudget(4, blockBytes);
+    const slab = new Slab<Member>(shape, budget, 'slab');
+    const member = new Member(1);
+    slab.add(member);
+    expect(() => write(slab, member, 256)).toThrow('own rows to 257 of 256');
+    expect(() => slab.remove(new Member(2))).toThrow('not a member of this slab');
+    expect(() => slab.view(0, 2)).toThrow('slots to 2 of 1 members');
+    slab.promote(member);
+    expect(() => slab.promote(member)).toThrow('a member that decodes is promoted');
+  });
+});
+
+describe('slabRows', () => {
+  it('is a few sizes only, and never less than needed', () => {
+    const sizes = new Set<number>();
+    for (let rows = 1; rows <= 8192; rows++) {
+      const slab = slabRows(rows, 256);
+      expect(slab).toBeGreaterThanOrEqual(rows);
+      expect(slab).toBeLessThanOrEqual(Math.max(256, rows * 1.5 + 256));
+      expect(slab % 256).toBe(0);
+      sizes.add(slab);
+    }
+    expect([...sizes].map((rows) => rows / 256)).toEqual([1, 2, 3, 4, 6, 8, 12, 16, 24, 32]);
+  });
+});
