@@ -5,7 +5,8 @@ import { toPlainLine, toPlainText } from './plain-text.ts';
 
 interface Usage {
   readonly prompt_tokens: number;
-  readonly completion_tokens: number;
+  /** Embeddings write nothing. */
+  readonly completion_tokens?: number;
   readonly prompt_tokens_details?: { readonly cached_tokens?: number };
 }
 
@@ -29,7 +30,7 @@ export interface ResultView {
   readonly notice: string | null;
 }
 
-/** A finished line → what is to be shown of it; reads analyses and chat completions. */
+/** A finished line → what is to be shown of it; reads analyses, chat completions and embeddings. */
 export function viewResult(text: string): ResultView {
   const line = JSON.parse(text) as OutputLine;
   const body = line.response?.body ?? {};
@@ -52,8 +53,9 @@ export function viewResult(text: string): ResultView {
 }
 
 function readAnswer(body: Readonly<Record<string, unknown>>): Pick<ResultView, 'answer' | 'problem'> {
-  const choices = body['choices'] as readonly { message?: { content?: string | null } }[] | undefined;
-  if (choices !== undefined) return { answer: choices[0]?.message?.content ?? '', problem: null };
+  const choices = body['choices'] as readonly Choice[] | undefined;
+  if (choices !== undefined) return { answer: describeChoices(choices), problem: null };
+  if (body['object'] === 'list') return { answer: describeVectors(body['data']), problem: null };
   if (body['parsed'] === false) {
     const { raw } = (body['ext'] ?? {}) as { raw?: string | null };
     return { answer: raw ?? '', problem: 'the answer broke off before its JSON was whole; allow more --max-tokens' };
@@ -61,6 +63,26 @@ function readAnswer(body: Readonly<Record<string, unknown>>): Pick<ResultView, '
   const problem = body['found'] === false ? 'not found in the document, says the model' : null;
   const answer = body['answer'];
   return { answer: typeof answer === 'string' ? answer : JSON.stringify(answer, null, 2), problem };
+}
+
+interface Choice {
+  readonly message?: {
+    readonly content?: string | null;
+    readonly tool_calls?: readonly { readonly function: { readonly name: string; readonly arguments: string } }[];
+  };
+}
+
+function describeChoices(choices: readonly Choice[]): string {
+  const texts = choices.map(({ message }) => {
+    const calls = (message?.tool_calls ?? []).map(({ function: called }) => `${called.name}(${called.arguments})`);
+    return [message?.content ?? '', ...calls].filter((part) => part !== '').join('\n');
+  });
+  return texts.length === 1 ? (texts[0] ?? '') : texts.map((text, index) => `[${index}] ${text}`).join('\n');
+}
+
+function describeVectors(data: unknown): string {
+  const total = Array.isArray(data) ? data.length : 0;
+  return `${total} ${total === 1 ? 'embedding' : 'embeddings'}; --json or --output has the numbers`;
 }
 
 /** One paragraph a line, whole. */
@@ -75,7 +97,7 @@ export function renderResult({ customId, answer, problem, citations, usage }: Re
   if (usage !== null) {
     const cached = usage.prompt_tokens_details?.cached_tokens ?? 0;
     parts.push(
-      `tokens ${usage.prompt_tokens} read, ${cached} of them from the cache, ${usage.completion_tokens} written`,
+      `tokens ${usage.prompt_tokens} read, ${cached} of them from the cache, ${usage.completion_tokens ?? 0} written`,
     );
   }
   return parts.map((part, index) => (index === 0 ? part : part.replace(/^/gm, '  '))).join('\n');

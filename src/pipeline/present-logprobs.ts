@@ -16,7 +16,8 @@ export function presentTokenLogprob(token: TokenLogprob): Record<string, unknown
 function presentChance({ bytes, logprob }: TokenChance): Record<string, unknown> {
   return {
     token: Buffer.from(bytes).toString('utf8'),
-    logprob: Math.max(impossible, logprob),
+    // on its way from the engine an infinity becomes null, as JSON has it
+    logprob: Number.isFinite(logprob) ? Math.max(impossible, logprob) : impossible,
     bytes: [...bytes],
   };
 }

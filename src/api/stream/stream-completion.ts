@@ -40,7 +40,7 @@ export async function* streamCompletion(
 ): AsyncGenerator<StreamItem, void, undefined> {
   const { bus, clock, store, batches } = deps;
   const answer = new StreamedAnswer(answerOptions);
-  const bell = new Bell(clock);
+  const bell = new Bell(clock, signal);
   const left = new AbortController();
   let heardMs = clock.nowMs();
   const state: { ending: Ending | undefined } = { ending: undefined };
@@ -55,6 +55,7 @@ export async function* streamCompletion(
   };
   const unsubscribe = bus.subscribe(hear);
   try {
+    signal.throwIfAborted();
     await announce();
     const find = buildAnswerFinder(store, batches, { tenant: record.tenant, batchId: record.id });
     const looking = AbortSignal.any([signal, left.signal]);
@@ -70,7 +71,7 @@ export async function* streamCompletion(
       }
       const silentMs = clock.nowMs() - heardMs;
       if (silentMs >= syncTimeoutMs) throw timeoutError(syncTimeoutMs);
-      const isRung = await bell.wait(Math.min(heartbeatMs, syncTimeoutMs - silentMs), signal);
+      const isRung = await bell.wait(Math.min(heartbeatMs, syncTimeoutMs - silentMs));
       // at the time limit the next round says so, and as the first thing said it is an ordinary error
       if (!isRung && clock.nowMs() - heardMs < syncTimeoutMs) yield { type: 'text', text: heartbeat };
     }

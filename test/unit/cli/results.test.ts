@@ -57,6 +57,26 @@ describe('a result', () => {
     expect(renderResult(viewResult(chatLine))).toContain('chat\n  Hello\n');
   });
 
+  it('reads several choices and calls of tools', () => {
+    const call = { id: 'a', type: 'function', function: { name: 'look', arguments: '{"page":3}' } };
+    const body = { choices: [{ message: { content: 'one' } }, { message: { content: '', tool_calls: [call] } }] };
+    const line = JSON.stringify({ custom_id: 'c', response: { status_code: 200, body }, error: null });
+    expect(renderResult(viewResult(line))).toBe('c\n  [0] one\n  [1] look({"page":3})');
+  });
+
+  it('says of embeddings how many there are', () => {
+    const body = {
+      object: 'list',
+      data: [{ object: 'embedding', index: 0, embedding: [0.5] }],
+      usage: { prompt_tokens: 4, total_tokens: 4 },
+    };
+    const line = JSON.stringify({ custom_id: 'e', response: { status_code: 200, body }, error: null });
+    expect(renderResult(viewResult(line))).toBe(
+      'e\n  1 embedding; --json or --output has the numbers\n  tokens 4 read, 0 of them from the cache, 0 written',
+    );
+    expect(renderResultTable([viewResult(line)])).toContain('1 embedding');
+  });
+
   it('gives the reason of a failed line, from the answer or beside it', () => {
     expect(renderResult(viewResult(failedLine('a', 'no such file')))).toBe('a\n  failed: no such file');
     const unrun = JSON.stringify({ custom_id: 'b', response: null, error: { code: 'x', message: 'cancelled' } });

@@ -142,7 +142,7 @@ describe('a chat', () => {
       content: '€',
       logprobs: [
         { id: 1, bytes: euro.slice(0, 2), logprob: -0.5, top: [{ id: 1, bytes: euro.slice(0, 2), logprob: -0.5 }] },
-        { id: 2, bytes: euro.slice(2), logprob: Number.NEGATIVE_INFINITY, top: [] },
+        JSON.parse(JSON.stringify({ id: 2, bytes: euro.slice(2), logprob: Number.NEGATIVE_INFINITY, top: [] })),
       ],
     }));
     const { body } = await run({ logprobs: true, top_logprobs: 1 });

@@ -20,7 +20,7 @@ interface CreateOptions {
 export function createCommand(io: CliIo): Command {
   const command = new Command('create')
     .description("make a batch of a file of lines, each a request in OpenAI's batch form")
-    .argument('<input.jsonl>', 'lines for /v1/analyses or /v1/chat/completions')
+    .argument('<input.jsonl>', 'lines for /v1/analyses, /v1/chat/completions or /v1/embeddings')
     .option('--endpoint <path>', 'what all lines call (else the url of the first line)')
     .option('--window <time>', 'how long the batch may take: 1h, 24h, 7d', '24h')
     .option('--metadata <key=value>', 'kept with the batch; may be repeated', collect)
