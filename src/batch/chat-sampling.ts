@@ -18,8 +18,8 @@ const penalty = { min: -2, max: 2 };
 /** More than the entries of any vocabulary: whoever asks for so many asks for all. */
 const maxTopK = 1_000_000;
 
-/** Above it a token that occurred is as good as forbidden. */
-const maxRepetitionPenalty = 10;
+/** Outside of it a token that occurred is as good as forbidden, or as good as certain. */
+const repetition = { min: 0.1, max: 10 };
 
 /**
  * How tokens are drawn: OpenAI's fields, and `top_k`, `min_p`, `repetition_penalty` as vLLM names them.
@@ -34,8 +34,7 @@ export function parseSampling(body: Body): ChatSampling {
     minP: readNumber(body, 'min_p', { min: 0, max: 1, belowMax: true }) ?? 0,
     presencePenalty: readNumber(body, 'presence_penalty', penalty) ?? 0,
     frequencyPenalty: readNumber(body, 'frequency_penalty', penalty) ?? 0,
-    repetitionPenalty:
-      readNumber(body, 'repetition_penalty', { min: 0, max: maxRepetitionPenalty, aboveMin: true }) ?? 1,
+    repetitionPenalty: readNumber(body, 'repetition_penalty', repetition) ?? 1,
     logitBias: parseLogitBias(body['logit_bias']),
   };
 }

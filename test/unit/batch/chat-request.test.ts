@@ -95,7 +95,7 @@ describe('parseChatRequest', () => {
     ['min_p', 1, 'min_p is 1; it must be a number from 0 to below 1'],
     ['presence_penalty', 2.5, 'presence_penalty is 2.5; it must be a number from -2 up to 2'],
     ['frequency_penalty', 'high', 'frequency_penalty is "high"; it must be a number from -2 up to 2'],
-    ['repetition_penalty', 0, 'repetition_penalty is 0; it must be a number above 0 up to 10'],
+    ['repetition_penalty', 0, 'repetition_penalty is 0; it must be a number from 0.1 up to 10'],
     ['n', 9, 'n is 9; it must be a whole number from 1 to 8'],
     ['n', 0, 'n is 0; it must be a whole number from 1 to 8'],
     ['logprobs', 5, 'logprobs is 5; it must be true or false'],
