@@ -26,6 +26,8 @@ export default defineConfig({
       project('contract', 'test/contract/**/*.test.ts', { timeoutMs: 60_000, parallel: true }),
       project('model', 'test/model/**/*.test.ts', { timeoutMs: 120_000, parallel: false }),
       project('infra', 'test/infra/**/*.test.ts', { timeoutMs: 120_000, parallel: false }),
+      // `npm run test:long`
+      project('long', 'test/long/**/*.test.ts', { timeoutMs: 600_000, parallel: false }),
       project('integration', 'test/integration/**/*.test.ts', { timeoutMs: 120_000, parallel: false }),
     ],
   },
