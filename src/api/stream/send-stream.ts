@@ -20,6 +20,7 @@ export async function sendStream(
   // also when the connection ends before anybody has begun to read the stream
   reply.raw.once('close', () => void items.return(undefined));
   const first = await items.next();
+  // ended from outside: the caller left before there was anything to say
   if (first.done === true) return reply.send();
   if (first.value.type === 'failure') {
     const { status, body } = first.value.answer;
