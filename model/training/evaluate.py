@@ -1,7 +1,7 @@
 """The stratified metric on documents with held-out names.
 
-`value`: all words that had to be found are the model's first choice given the right words before (not greedy: fast).
-`exact`: every token of thought and answer is, which is what greedy decoding would write.
+`value`: all words that had to be found are the model's first choice given the right words before them.
+`exact`: every token of thought and answer is, so greedy decoding would write the same.
 Reported by what could be confused with the right fact: nothing of its type, the same attribute of another entity.
 Beside each the share that a guess among facts of the type, or among facts of the attribute, would get.
 """
@@ -71,6 +71,8 @@ def strata_of(note: dict) -> list[str]:
         strata.append("same attribute, other entity")
         if note.get("entity", 0) > 0:
             strata.append("both shared")
+        if "entity_last" in note:
+            strata.append("same attribute, entity last" if note["entity_last"] else "same attribute, entity first")
     elif note.get("type", 0) > 0:
         strata.append("attribute unique, type shared")
     return strata

@@ -7,12 +7,13 @@ from dataclasses import fields
 
 from .data.draw import open_draw
 from .data.register import RegisterForm, draw_register
+from .data.reports import ReportForm, draw_report
 from .data.stream import encode_sample
 from .encoding import Tokenizer
 from .packing import Sample
 from .recipe import Source
 
-FORMS = {"register": (RegisterForm, draw_register)}
+FORMS = {"register": (RegisterForm, draw_register), "report": (ReportForm, draw_report)}
 
 
 def build_form(source: Source):
@@ -25,13 +26,20 @@ def build_form(source: Source):
 
 
 def draw_samples(
-    tokenizer: Tokenizer, sources: tuple[Source, ...], seed: int, start: int = 0, held_out: bool = False
-) -> Iterator[Sample]:
+    tokenizer: Tokenizer,
+    sources: tuple[Source, ...],
+    seed: int,
+    start: int = 0,
+    step: int = 1,
+    held_out: bool = False,
+) -> Iterator[tuple[int, Sample]]:
+    """(index, sample) of indexes start, start + step, …; a document to which no question could be asked is left out."""
     built = [(source, build_form(source), FORMS[source.kind][1]) for source in sources]
     index = start
     while True:
         draw = open_draw(seed, "sample", index, held_out=held_out)
-        index += 1
-        source, form, make = draw.choices(built, [source.share for source in sources])[0]
-        document, turns = make(draw, form)
-        yield encode_sample(tokenizer, document, turns, draw.chance(form.system), form.read_weight)
+        _, form, make = draw.choices(built, [source.share for source in sources])[0]
+        document, turns, tools = make(draw, form)
+        if turns:
+            yield index, encode_sample(tokenizer, document, turns, tools, draw.chance(form.system), form.read_weight)
+        index += step

@@ -6,6 +6,8 @@ lie on the trunk (branch 0) or on its own branch, so many questions share one re
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -45,6 +47,8 @@ class Attention(nn.Module):
         #: largest scaled logit of each head since it was last read; QK-Clip needs it
         self.max_logit = nn.Buffer(torch.zeros(heads), persistent=False)
         self.track = False
+        #: sees the scaled logits [rows, heads, tokens, tokens] before masking, when set
+        self.probe: Callable[[torch.Tensor], None] | None = None
 
     def forward(self, x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, visible: torch.Tensor) -> torch.Tensor:
         """x [rows, tokens, hidden]; cos, sin [rows, tokens, rope/2]; visible bool [rows, tokens, tokens]."""
@@ -67,26 +71,21 @@ class Attention(nn.Module):
         return F.linear(mixed.transpose(1, 2).reshape(rows, tokens, -1), self.out)
 
     def _attend(self, q, k, v, visible):
-        if q.is_cuda:
-            if self.track:
-                self._note_logits(q[:1], k[:1], visible[:1])
-            v_wide = F.pad(v, (0, q.shape[-1] - v.shape[-1]))
-            mixed = F.scaled_dot_product_attention(
-                q, k, v_wide, attn_mask=visible[:, None], scale=self.config.softmax_scale
-            )
-            return mixed[..., : v.shape[-1]]
-        scores = (q * self.config.softmax_scale) @ k.transpose(-1, -2)
-        scores = scores.masked_fill(~visible[:, None], torch.finfo(scores.dtype).min)
-        if self.track:
-            with torch.no_grad():
-                self.max_logit.copy_(torch.maximum(self.max_logit, scores.amax((0, 2, 3)).float()))
-        return scores.float().softmax(-1).to(v.dtype) @ v
+        """q, k [rows, heads, tokens, qk], v [rows, heads, tokens, value] → [rows, heads, tokens, value]."""
+        if self.track or self.probe is not None:
+            self._watch(q, k, visible)
+        # the fused kernels want values as wide as keys
+        wide = F.pad(v, (0, q.shape[-1] - v.shape[-1]))
+        mixed = F.scaled_dot_product_attention(q, k, wide, attn_mask=visible[:, None], scale=self.config.softmax_scale)
+        return mixed[..., : v.shape[-1]]
 
     @torch.no_grad()
-    def _note_logits(self, q, k, visible):
+    def _watch(self, q, k, visible):
         scores = (q * self.config.softmax_scale) @ k.transpose(-1, -2)
-        scores = scores.masked_fill(~visible[:, None], float("-inf"))
-        self.max_logit.copy_(torch.maximum(self.max_logit, scores.amax((0, 2, 3)).float()))
+        if self.probe is not None:
+            self.probe(scores)
+        largest = scores.masked_fill(~visible[:, None], float("-inf")).amax((0, 2, 3)).float()
+        self.max_logit.copy_(torch.maximum(self.max_logit, largest))
 
 
 class Block(nn.Module):

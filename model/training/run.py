@@ -24,15 +24,17 @@ from .initial import initialize
 from .mixture import draw_samples
 from .muonclip import MuonClip, balance
 from .network import Network
-from .packing import Batch, Sample, pack
+from .packing import Batch, Sample
+from .prefetch import Batches
 from .recipe import Recipe, Stage, load_recipe
 
 SAVE_EVERY_S = 240
 
 
 class Trainer:
-    def __init__(self, recipe: Recipe, folder: Path, tokenizer: Tokenizer, device: str):
-        self.recipe, self.folder, self.tokenizer = recipe, folder, tokenizer
+    def __init__(self, recipe: Recipe, folder: Path, tokenizer_path: Path, device: str, workers: int = 0):
+        self.recipe, self.folder, self.workers = recipe, folder, workers
+        self.tokenizer_path, self.tokenizer = tokenizer_path, Tokenizer(tokenizer_path)
         self.device = torch.device(device)
         folder.mkdir(parents=True, exist_ok=True)
         self.network = Network(recipe.config)
@@ -42,7 +44,7 @@ class Trainer:
             block.attention.track = True
         self.optimizer = MuonClip(self.network, recipe.rates, recipe.clip)
         #: where the run stands: stage, tokens in it, samples drawn in it, steps and tokens of the whole run
-        self.place = {"stage": 0, "stage_tokens": 0, "samples": 0, "step": 0, "tokens": 0, "seconds": 0.0}
+        self.place = {"stage": 0, "stage_tokens": 0, "places": None, "step": 0, "tokens": 0, "seconds": 0.0}
         self._load()
 
     def _load(self) -> None:
@@ -71,7 +73,7 @@ class Trainer:
             if not self._run_stage(stage, deadline):
                 self.save()
                 return False
-            self.place.update(stage=self.place["stage"] + 1, stage_tokens=0, samples=0)
+            self.place.update(stage=self.place["stage"] + 1, stage_tokens=0, places=None)
             self.save()
         return True
 
@@ -79,16 +81,25 @@ class Trainer:
         for experts in self.network.expert_layers():
             experts.quantize = stage.quantize
         self.network.config = self.recipe.config if stage.yarn else self.recipe.config.changed(yarn=None)
-        seed = self.recipe.seed * 1000 + self.place["stage"]
+        batches = Batches(
+            self.tokenizer_path, stage, self.recipe.seed * 1000 + self.place["stage"], self.workers, self.place["places"]
+        )
+        try:
+            return self._learn(stage, batches, deadline)
+        finally:
+            batches.close()
+
+    def _learn(self, stage: Stage, batches: Batches, deadline: float | None) -> bool:
         saved = time.monotonic()
-        for batch in pack(self._counted(draw_samples(self.tokenizer, stage.sources, seed, self.place["samples"])), stage.rows, stage.length):
-            started = time.monotonic()
+        for batch in batches:
+            started = time.process_time()
             progress = self.place["stage_tokens"] / stage.tokens
             if progress >= 1:
                 return True
             factor = stage.rate[0] + (stage.rate[1] - stage.rate[0]) * progress
             warm = min(1.0, (self.place["step"] + 1) / self.recipe.warm_up)
-            self._step(batch, factor * warm, stage, started)
+            self._step(batch, factor * warm, started)
+            self.place["places"] = list(batches.places)
             now = time.monotonic()
             if self.place["step"] % self.recipe.eval_every == 0 and self._evaluate(stage):
                 return True
@@ -99,12 +110,7 @@ class Trainer:
                 return False
         raise RuntimeError(f"stage {stage.name}: the samples ended")
 
-    def _counted(self, samples):
-        for sample in samples:
-            self.place["samples"] += 1
-            yield sample
-
-    def _step(self, batch: Batch, factor: float, stage: Stage, started: float) -> None:
+    def _step(self, batch: Batch, factor: float, started: float) -> None:
         batch = batch.to(self.device)
         loss, tokens = self._loss(batch)
         self.optimizer.zero_grad()
@@ -114,7 +120,7 @@ class Trainer:
         self.place["step"] += 1
         self.place["tokens"] += tokens
         self.place["stage_tokens"] += tokens
-        self.place["seconds"] += time.monotonic() - started
+        self.place["seconds"] += time.process_time() - started
         if self.place["step"] % 10 == 0:
             self.log(
                 event="step",
@@ -122,7 +128,7 @@ class Trainer:
                 rate=round(factor, 4),
                 max_logit=[round(one, 1) for one in logits],
                 load=[round(one, 2) for one in load],
-                speed=round(tokens / (time.monotonic() - started)),
+                speed=round(tokens / (time.process_time() - started)),
             )
 
     def _loss(self, batch: Batch) -> tuple[torch.Tensor, int]:
@@ -137,7 +143,7 @@ class Trainer:
     def _held_out(self, stage: Stage) -> list[Sample]:
         samples = draw_samples(self.tokenizer, stage.sources, 77_777, held_out=True)
         chosen, questions = [], 0
-        for sample in itertools.islice(samples, 4 * self.recipe.eval_questions):
+        for _, sample in itertools.islice(samples, 4 * self.recipe.eval_questions):
             if sample.tokens <= stage.length:
                 chosen.append(sample)
                 questions += len(sample.branches)
@@ -160,10 +166,11 @@ def main() -> None:
     parser.add_argument("recipe", type=Path)
     parser.add_argument("--state", type=Path, required=True)
     parser.add_argument("--tokenizer", type=Path, required=True)
-    parser.add_argument("--minutes", type=float)
+    parser.add_argument("--minutes", type=float, help="stop, with the state saved, after so many")
+    parser.add_argument("--workers", type=int, default=0, help="processes that make batches")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     options = parser.parse_args()
-    trainer = Trainer(load_recipe(options.recipe), options.state, Tokenizer(options.tokenizer), options.device)
+    trainer = Trainer(load_recipe(options.recipe), options.state, options.tokenizer, options.device, options.workers)
     deadline = None if options.minutes is None else time.monotonic() + options.minutes * 60
     print("done" if trainer.run(deadline) else "stopped, state saved")
 

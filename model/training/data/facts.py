@@ -59,21 +59,22 @@ def draw_grid(draw: Draw, difficulty: Difficulty) -> Grid:
     if draw.chance(difficulty.one_type):
         types = [draw.choice(types)]
     attributes = draw.distinct(lambda: attribute(draw, draw.choice(types)), difficulty.attributes, lambda a: a.phrase)
-    grid = Grid(entity_type, entities, attributes)
-    seen: set[str] = set(entities)
-    for about in attributes:
+    return fill_grid(draw, Grid(entity_type, entities, attributes), difficulty.filled, set())
+
+
+def fill_grid(draw: Draw, grid: Grid, filled: float, taken: set[str]) -> Grid:
+    """Facts for a share of the cells, at least one. `taken`: values of the document so far; no two are equal."""
+    taken.update(grid.entities)
+    for about in grid.attributes:
         model: Value | None = None
-        for entity in entities:
-            if not draw.chance(difficulty.filled):
+        for entity in grid.entities:
+            if not draw.chance(filled):
                 continue
-            value = model = (
-                values.MAKERS[about.type](draw) if model is None else values.same_unit(draw, about.type, model)
-            )
+            value = values.make(draw, about.type, about.phrase) if model is None else values.same_unit(draw, model)
             # two equal values would make a wrong choice look right
-            while value.text in seen:
-                value = values.same_unit(draw, about.type, model)
-            seen.add(value.text)
+            while value.text in taken:
+                value = values.same_unit(draw, value)
+            model = value
+            taken.add(value.text)
             grid.facts.append(Fact(entity, about, value))
-    if not grid.facts:
-        return draw_grid(draw, difficulty)
-    return grid
+    return grid if grid.facts else fill_grid(draw, grid, 1.0, taken)

@@ -44,7 +44,8 @@ def ask(draw: Draw, fact: Fact) -> str:
     return draw.choice(_QUESTIONS).format(a=fact.attribute.phrase, e=fact.entity)
 
 
-def draw_register(draw: Draw, form: RegisterForm) -> tuple[Document, list[Turn]]:
+def draw_register(draw: Draw, form: RegisterForm) -> tuple[Document, list[Turn], None]:
+    """Never with tools."""
     difficulty = Difficulty(draw.randint(*form.entities), draw.randint(*form.attributes), form.filled, form.one_type)
     grid = draw_grid(draw, difficulty)
     statements = state_all(draw, grid.facts, form.level, draw.chance(form.mixed))
@@ -54,7 +55,7 @@ def draw_register(draw: Draw, form: RegisterForm) -> tuple[Document, list[Turn]]
     text = ("- " if separator == "\n- " else "") + separator.join(one.text for one in statements)
     document = Document(draw.choice(_NAMES), "register", [Page(1, text)])
     asked = draw.some(statements, form.questions)
-    return document, [look_up(draw, grid, one, form) for one in asked]
+    return document, [look_up(draw, grid, one, form) for one in asked], None
 
 
 def look_up(draw: Draw, grid: Grid, statement: Statement, form: RegisterForm) -> Turn:
@@ -68,5 +69,5 @@ def look_up(draw: Draw, grid: Grid, statement: Statement, form: RegisterForm) ->
         thought=thought(lead, sought(found), f"\nSo: {found}"),
         answer=Answer(found, found, citations),
         form="json" if kind == "json" else "text",
-        strata=grid.rivals(fact),
+        strata={**grid.rivals(fact), "entity_last": int(statement.entity_last)},
     )

@@ -40,10 +40,22 @@ class Statement:
     fact: Fact
     text: str
     quote: str
+    page: int = 1
+    #: `sentence`, `table`, `files`
+    style: str = "sentence"
+    #: lines above that say what the quote is about: a heading, a table's header
+    lead: tuple[str, ...] = ()
+
+    @property
+    def entity_last(self) -> bool:
+        """The entity stands nearer to the value than the attribute does."""
+        return self.quote.rfind(self.fact.entity) > self.quote.rfind(self.fact.attribute.phrase)
 
 
 def fill(template: str, fact: Fact) -> Statement:
     """Raises ValueError for a template without exactly two bars."""
+    if fact.attribute.phrase[0] in "aeiou":
+        template = template.replace(" a {a}", " an {a}")
     parts = [part.format(a=fact.attribute.phrase, e=fact.entity, v=fact.value.text) for part in template.split("|")]
     if len(parts) != 3:
         raise ValueError(f"template has {len(parts) - 1} bars, allowed: 2: {template}")

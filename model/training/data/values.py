@@ -57,8 +57,13 @@ def clock(draw: Draw) -> Value:
     return Value("clock", f"{minutes // 60:02}:{minutes % 60:02}", Decimal(minutes))
 
 
-def measure(draw: Draw) -> Value:
-    unit = draw.choice(("kg", "mm", "bar", "kW", "litres", "km"))
+_UNITS = {
+    "weight": "kg", "load": "kg", "length": "mm", "bore": "mm", "clearance": "mm", "draught": "m", "pressure": "bar",
+    "power": "kW", "volume": "litres", "tank": "litres", "distance": "km", "mileage": "km", "yield": "kg",
+}
+
+
+def measure(draw: Draw, unit: str = "kg") -> Value:
     amount = Decimal(draw.randint(11, 9_999)) / draw.choice((1, 1, 10))
     return Value("measure", f"{_grouped(amount)} {unit}", amount, unit)
 
@@ -92,9 +97,18 @@ MAKERS = {
 SUMMABLE = ("money", "count")
 
 
-def same_unit(draw: Draw, type_name: str, like: Value) -> Value:
+def make(draw: Draw, type_name: str, phrase: str) -> Value:
+    """A value that fits what it is the value of: a length is not in litres."""
+    if type_name == "measure":
+        return measure(draw, next((unit for word, unit in _UNITS.items() if word in phrase), "kg"))
+    return MAKERS[type_name](draw)
+
+
+def same_unit(draw: Draw, like: Value) -> Value:
     """Another value of the type with the same unit: a column of a table has one."""
+    if like.type == "measure":
+        return measure(draw, like.unit)
     while True:
-        value = MAKERS[type_name](draw)
+        value = MAKERS[like.type](draw)
         if value.unit == like.unit:
             return value

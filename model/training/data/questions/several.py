@@ -1,0 +1,177 @@
+"""Questions over several facts: compare, count, sum, list, hop, key facts; and two kinds that training never shows."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from ..compose import Built
+from ..dialogue import Answer, Turn, sought, thought
+from ..draw import Draw
+from ..reading import cite, look, read
+from ..values import SUMMABLE
+from .question import QuestionKind, columns, join_names
+
+_SIZED = ("money", "percent", "count", "date", "clock", "measure")
+
+
+def compare(draw: Draw, built: Built) -> Turn | None:
+    found = columns(built, _SIZED, 2)
+    if not found:
+        return None
+    pair = draw.some(draw.choice(found), 2)
+    phrase, type_name = pair[0].attribute.phrase, pair[0].attribute.type
+    statements = [built.find(fact) for fact in pair]
+    earlier = type_name in ("date", "clock")
+    word, sign = ("earlier", "before") if earlier else ("higher", "above")
+    ordered = sorted(pair, key=lambda fact: fact.value.amount or Decimal(0), reverse=not earlier)
+    best = ordered[0].entity
+    return Turn(
+        question=f"Which has the {word} {phrase}, {pair[0].entity} or {pair[1].entity}?",
+        thought=thought(
+            look(f"{phrase}, {pair[0].entity}; {phrase}, {pair[1].entity}"),
+            *read(statements[0]),
+            *read(statements[1]),
+            f"\nCompute: {ordered[0].value.text} {sign} {ordered[1].value.text}\nSo: ",
+            sought(best),
+        ),
+        answer=Answer(best, best, cite(*statements)),
+        kind="compare",
+    )
+
+
+def count_above(draw: Draw, built: Built) -> Turn | None:
+    found = columns(built, ("money", "count", "percent", "measure"), 3)
+    if not found:
+        return None
+    facts = draw.choice(found)
+    phrase = facts[0].attribute.phrase
+    limit = draw.choice(facts)
+    statements = [built.find(fact) for fact in facts]
+    above = [fact for fact in facts if fact.value.amount > limit.value.amount]
+    parts: list = [look(f"{phrase}, all; above {limit.value.text}")]
+    for statement in statements:
+        parts += read(statement)
+        parts += [" ", sought("yes" if statement.fact in above else "no")]
+    total = len(above)
+    return Turn(
+        question=f"How many have a {phrase} above {limit.value.text}?",
+        thought=thought(*parts, f"\nCompute: {total} of {len(facts)}\nSo: {total}"),
+        answer=Answer(total, f"{total} of {len(facts)}.", cite(*(built.find(fact) for fact in above or facts))),
+        kind="count",
+    )
+
+
+def list_all(draw: Draw, built: Built) -> Turn | None:
+    found = columns(built, tuple(_SIZED + ("duration", "person", "place", "code")), 2)
+    if not found:
+        return None
+    facts = draw.choice(found)
+    phrase = facts[0].attribute.phrase
+    statements = sorted((built.find(fact) for fact in facts), key=built.statements.index)
+    parts: list = [look(f"{phrase}, all")]
+    for statement in statements:
+        parts += read(statement)
+    entries = [f"{one.fact.entity}: {one.fact.value.text}" for one in statements]
+    return Turn(
+        question=f"List every {phrase} with the name it belongs to.",
+        thought=thought(*parts, f"\nSo: {len(entries)} found"),
+        answer=Answer(entries, "; ".join(entries), cite(*statements)),
+        kind="list",
+    )
+
+
+def hop(draw: Draw, built: Built) -> Turn | None:
+    """Two facts in a chain: the value of the first says whose second fact is asked for."""
+    chains = []
+    for grid in built.grids:
+        owners = [one for one in grid.attributes if one.type in ("person", "place", "code")]
+        others = [one for one in grid.attributes if one not in owners]
+        for owner in owners:
+            for wanted in others:
+                chains += [(grid, entity, owner, wanted) for entity in grid.entities]
+    chains = [(g, e, o, w) for g, e, o, w in chains if g.find(e, o) and g.find(e, w)]
+    if not chains:
+        return None
+    grid, entity, owner, wanted = draw.choice(chains)
+    first, second = built.find(grid.find(entity, owner)), built.find(grid.find(entity, wanted))
+    value = second.fact.value.text
+    return Turn(
+        question=f"What is the {wanted.phrase} where the {owner.phrase} is {first.fact.value.text}?",
+        thought=thought(
+            look(f"{owner.phrase}, {first.fact.value.text}"),
+            f"\nRead [1, p. {first.page}]: {first.quote}",
+            f"\nLook: {wanted.phrase}, ",
+            sought(entity),
+            *read(second),
+            f"\nSo: {value}",
+        ),
+        answer=Answer(value, value, cite(first, second)),
+        kind="multi-hop",
+    )
+
+
+def key_facts(draw: Draw, built: Built) -> Turn | None:
+    entities = [(grid, entity) for grid in built.grids for entity in grid.entities]
+    grid, entity = draw.choice(entities)
+    facts = [fact for fact in grid.facts if fact.entity == entity]
+    if not facts:
+        return None
+    statements = sorted((built.find(fact) for fact in facts), key=built.statements.index)
+    parts: list = [look(f"all about {entity}")]
+    for statement in statements:
+        parts += read(statement)
+    return Turn(
+        question=f"Give the key facts about {entity}.",
+        thought=thought(*parts, f"\nSo: {len(statements)} found"),
+        answer=Answer(
+            {one.fact.attribute.phrase: one.fact.value.text for one in statements},
+            "; ".join(f"{one.fact.attribute.phrase}: {one.fact.value.text}" for one in statements),
+            cite(*statements),
+        ),
+        kind="key facts",
+    )
+
+
+def reverse(draw: Draw, built: Built) -> Turn:
+    statement = draw.choice(built.statements)
+    fact = statement.fact
+    return Turn(
+        question=f"Who or what has a {fact.attribute.phrase} of {fact.value.text}?",
+        thought=thought(look(f"{fact.attribute.phrase}, {fact.value.text}"), *read(statement), f"\nSo: {fact.entity}"),
+        answer=Answer(fact.entity, fact.entity, cite(statement)),
+        kind="reverse",
+    )
+
+
+def difference(draw: Draw, built: Built) -> Turn | None:
+    found = columns(built, SUMMABLE, 2)
+    if not found:
+        return None
+    pair = sorted(draw.some(draw.choice(found), 2), key=lambda fact: fact.value.amount, reverse=True)
+    phrase = pair[0].attribute.phrase
+    statements = [built.find(fact) for fact in pair]
+    result = pair[0].value.amount - pair[1].value.amount
+    return Turn(
+        question=f"By how much is the {phrase} of {pair[0].entity} above that of {pair[1].entity}?",
+        thought=thought(
+            look(join_names([f"{phrase}, {fact.entity}" for fact in pair], "and")),
+            *read(statements[0]),
+            *read(statements[1]),
+            f"\nCompute: {pair[0].value.amount} - {pair[1].value.amount} = ",
+            sought(str(result)),
+            f"\nSo: {result}",
+        ),
+        answer=Answer(int(result), f"{result}", cite(*statements)),
+        kind="difference",
+    )
+
+
+KINDS = (
+    QuestionKind("compare", compare),
+    QuestionKind("count", count_above),
+    QuestionKind("list", list_all),
+    QuestionKind("multi-hop", hop),
+    QuestionKind("key facts", key_facts),
+    QuestionKind("reverse", reverse, held_out=True),
+    QuestionKind("difference", difference, held_out=True),
+)

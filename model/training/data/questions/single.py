@@ -1,0 +1,100 @@
+"""Questions about one fact: look-up, by section, with proof of yes or no, and what the document does not say."""
+
+from __future__ import annotations
+
+from ..compose import Built
+from ..dialogue import Answer, Turn, sought, thought
+from ..draw import Draw
+from ..reading import about, cite, look, read
+from .. import values
+from .question import QuestionKind, rivals
+
+_WORDINGS = (
+    "What is the {a} of {e}?",
+    "What is the {a} for {e}?",
+    "Which {a} does {e} have?",
+    "{e}: what is the {a}?",
+    "State the {a} of {e}.",
+    "What does the document give as the {a} of {e}?",
+    "Find the {a} that applies to {e}.",
+)
+_SECTIONS = (
+    "In the section on {e}, what is the {a}?",
+    "What {a} is listed under the heading {e}?",
+    "Under {e}, which {a} is given?",
+)
+
+
+def look_up(draw: Draw, built: Built) -> Turn:
+    statement = draw.choice(built.statements)
+    fact = statement.fact
+    sections = statement.style == "files" and draw.chance(0.5)
+    wording = draw.choice(_SECTIONS if sections else _WORDINGS)
+    thoughts = [look(about(statement)), *read(statement)]
+    if draw.chance(0.3):
+        thoughts.append(f"\nCheck: {about(statement)}, as asked.")
+    value = fact.value.text
+    return Turn(
+        question=wording.format(a=fact.attribute.phrase, e=fact.entity),
+        thought=thought(*thoughts, f"\nSo: {value}"),
+        answer=Answer(value, value, cite(statement)),
+        kind="section look-up" if sections else "look-up",
+        strata={**rivals(built, fact), "entity_last": int(statement.entity_last)},
+    )
+
+
+def yes_no(draw: Draw, built: Built) -> Turn:
+    statement = draw.choice(built.statements)
+    fact = statement.fact
+    says = fact.value.text
+    # a wrong value is one that stands elsewhere in the document, where there is one
+    others = [one.fact.value.text for one in built.statements if one.fact.attribute.type == fact.attribute.type]
+    claimed = says if draw.chance(0.5) else draw.choice([*others, values.same_unit(draw, fact.value).text])
+    is_so = claimed == says
+    word = "yes" if is_so else "no"
+    return Turn(
+        question=f"Is the {fact.attribute.phrase} of {fact.entity} {claimed}?",
+        thought=thought(
+            look(about(statement)), *read(statement), f"\nCheck: asked {claimed}, found {says}.", "\nSo: ", sought(word)
+        ),
+        answer=Answer(is_so, f"{word.capitalize()}, it is {says}.", cite(statement)),
+        kind="yes or no",
+        strata=rivals(built, fact),
+    )
+
+
+def absence(draw: Draw, built: Built) -> Turn | None:
+    """An attribute that others have, or an entity that has others: every word of the question is in the text."""
+    gaps = [
+        (entity, wanted)
+        for grid in built.grids
+        for entity in grid.entities
+        for wanted in grid.attributes
+        if grid.find(entity, wanted) is None
+    ]
+    across = [
+        (entity, wanted)
+        for grid in built.grids
+        for other in built.grids
+        if other is not grid
+        for entity in grid.entities
+        for wanted in other.attributes
+        if wanted.phrase not in {one.phrase for one in grid.attributes}
+    ]
+    if not gaps and not across:
+        return None
+    entity, wanted = draw.choice(gaps or across)
+    words = "The document does not say."
+    return Turn(
+        question=draw.choice(_WORDINGS).format(a=wanted.phrase, e=entity),
+        thought=thought(
+            look(f"{wanted.phrase}, {entity}"), "\nCheck: ", sought("nothing"), f" gives the {wanted.phrase} of {entity}.",
+            "\nSo: not found",
+        ),
+        answer=Answer(words, words, [], found=False),
+        kind="absence",
+        strata={"type": 0, "attribute": 0},
+    )
+
+
+KINDS = (QuestionKind("look-up", look_up), QuestionKind("yes or no", yes_no), QuestionKind("absence", absence))

@@ -1,0 +1,140 @@
+"""Turns with tools: the document is too long to be shown, so its outline is, and the rest is searched or read."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+from .compose import Built
+from .dialogue import Answer, Call, Document, Page, Turn, sought, thought
+from .draw import Draw
+from .questions.question import columns, join_names, rivals
+from .reading import about, cite, look, read
+from .searching import read_pages, search_document
+from .values import SUMMABLE
+
+
+def outline(document: Document) -> Document:
+    """The same name and page count; in place of the text one heading and its page a line."""
+    lines = [
+        f"{line} (p. {page.number})"
+        for page in document.pages
+        for line in page.text.split("\n")
+        if re.match(r"#{1,2}\s", line)
+    ]
+    return OutlinedDocument(document.name, document.kind, document.pages, document.page_kind, "\n".join(lines))
+
+
+class OutlinedDocument(Document):
+    def __init__(self, name: str, kind: str, pages: list[Page], page_kind: str, lines: str):
+        super().__init__(name, kind, pages, page_kind)
+        object.__setattr__(self, "lines", lines)
+
+    def block(self, number: int = 1) -> str:
+        return f"Document {number}: {self.name} ({len(self.pages)} {self.page_kind})\n[outline]\n{self.lines}\n"
+
+
+def look_up_by_search(draw: Draw, built: Built) -> Turn | None:
+    statement = draw.choice(built.statements)
+    fact = statement.fact
+    query = f"{fact.attribute.phrase} {fact.entity}"
+    result = search_document(built.document, query, 4)
+    calls = [Call("search_document", {"query": query, "limit": 4}, result, look(about(statement)))]
+    if not _shows(result, statement):
+        if draw.chance(0.5):
+            return None
+        pages = {"document": 1, "from": statement.page, "to": statement.page}
+        named = next((line for line in result.split("\n") if line.startswith(f"[1, p. {statement.page}]")), None)
+        if named is None:
+            return None
+        calls.append(
+            Call("read_pages", pages, read_pages(built.document, statement.page, statement.page), f"Look: page {statement.page}")
+        )
+    value = fact.value.text
+    return Turn(
+        question=draw.choice(("What is the {a} of {e}?", "Which {a} does {e} have?")).format(a=fact.attribute.phrase, e=fact.entity),
+        thought=thought(*_unfirst(read(statement)), f"\nSo: {value}"),
+        answer=Answer(value, value, cite(statement)),
+        kind="look-up by search",
+        calls=calls,
+        strata={**rivals(built, fact), "entity_last": int(statement.entity_last)},
+    )
+
+
+def sum_by_calculation(draw: Draw, built: Built) -> Turn | None:
+    """Whole documents or outlines: the amounts are read, then added by the tool."""
+    found = columns(built, SUMMABLE, 2)
+    if not found:
+        return None
+    facts = draw.some(draw.choice(found), draw.randint(2, 4))
+    phrase, names = facts[0].attribute.phrase, [fact.entity for fact in facts]
+    statements = [built.find(fact) for fact in facts]
+    amounts = [fact.value.amount for fact in facts]
+    expression = " + ".join(str(amount) for amount in amounts)
+    total = sum(amounts)
+    before: list = [look("; ".join(about(one) for one in statements))]
+    for statement in statements:
+        before += read(statement)
+    return Turn(
+        question=f"What is the {phrase} of {join_names(names)} together?",
+        thought=thought(f"Compute: {expression} = {total}\nSo: ", sought(str(total))),
+        answer=Answer(int(total), f"{facts[0].value.unit} {total:,}".strip(), cite(*statements)),
+        kind="sum",
+        calls=[
+            Call(
+                "calculate",
+                {"expression": expression},
+                str(total),
+                "".join(part if isinstance(part, str) else part.text for part in before),
+            )
+        ],
+    )
+
+
+def with_reflection(draw: Draw, built: Built, turn: Turn) -> Turn | None:
+    """A draft before the answer: right, or with a planted mistake that the check finds."""
+    if turn.calls or not turn.answer.found or len(turn.answer.citations) != 1 or turn.kind not in ("look-up", "section look-up"):
+        return None
+    statement = next(
+        one for one in built.statements
+        if one.quote == turn.answer.citations[0].quote and one.fact.value.text == turn.answer.value
+    )
+    wrong = _plant(draw, built, statement)
+    if wrong is None or draw.chance(0.4):
+        check = thought(*_unfirst(read(statement)), f"\nCheck: {about(statement)}, as asked.", f"\nSo: {statement.fact.value.text}")
+        return replace(turn, draft=turn.answer, check=check, kind="reflection, right")
+    draft, found = wrong
+    check = thought(found, f"\n{look(about(statement))}", *read(statement), f"\nSo: {statement.fact.value.text}")
+    return replace(turn, draft=draft, check=check, answer=replace(turn.answer, corrected=True), kind="reflection, wrong")
+
+
+def _plant(draw: Draw, built: Built, statement) -> tuple[Answer, str] | None:
+    """A wrong draft and the words that say what is wrong with it."""
+    fact = statement.fact
+    others = [one for one in built.statements if one.fact.attribute == fact.attribute and one.fact is not fact]
+    others = others or [one for one in built.statements if one.fact.entity == fact.entity and one.fact is not fact]
+    pages = [page.number for page in built.document.pages if statement.quote not in page.text]
+    ways = [way for way, possible in (("fact", others), ("page", pages)) if possible]
+    if not ways:
+        return None
+    if draw.choice(ways) == "fact":
+        other = draw.choice(others)
+        value = other.fact.value.text
+        return Answer(value, value, cite(other)), f"Check: [1, p. {other.page}] is about {about(other)}; asked was {about(statement)}."
+    page = draw.choice(pages)
+    quote = replace(cite(statement)[0], page=page)
+    return Answer(fact.value.text, fact.value.text, [quote]), f"Check: page {page} does not have these words."
+
+
+def _shows(result: str, statement) -> bool:
+    """All that must be read stands in one line of the result, on its page."""
+    needed = [statement.quote, *statement.lead]
+    return any(
+        line.startswith(f"[1, p. {statement.page}]") and all(part in line for part in needed) for line in result.split("\n")
+    )
+
+
+def _unfirst(parts: list) -> list:
+    """The thought begins with a `Read` line here: no line end before it."""
+    first = parts[0]
+    return [first.lstrip("\n"), *parts[1:]]

@@ -1,0 +1,67 @@
+"""Greedy decoding, for evaluation: the model writes the whole turn by itself."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import torch
+
+from .data.dialogue import Turn, branch, trunk
+from .encoding import Tokenizer, encode_segments
+from .network import Network
+
+
+@torch.no_grad()
+def continue_greedily(network: Network, prompt: list[int], stop: int, most: int) -> list[int]:
+    """Tokens after the prompt up to and without `stop`. Reads the whole row again at each step: short rows only."""
+    device = network.embedding.device
+    ids = list(prompt)
+    for _ in range(most):
+        with torch.autocast(device.type, dtype=torch.bfloat16):
+            last = torch.tensor([len(ids) - 1], device=device)
+            logits = network(torch.tensor([ids], device=device), wanted=last)
+        token = int(logits[0].argmax())
+        if token == stop:
+            break
+        ids.append(token)
+    return ids[len(prompt) :]
+
+
+def split_at_answer(segments: list) -> tuple[list, list]:
+    """A branch's segments up to the last assistant header, and what the model has to say."""
+    last = max(index for index, segment in enumerate(segments) if segment.special and segment.text == "<|im_middle|>")
+    return segments[: last + 1], segments[last + 1 :]
+
+
+def grade(written: str, turn: Turn, pages: dict[int, str]) -> dict[str, bool]:
+    """`exact`: the answer's value, typed; `verified`: every quote stands on its page, and there is one where one is due."""
+    content = written.split("</think>")[-1]
+    if turn.form != "json":
+        found = content.strip() == turn.answer.to_text()
+        return {"exact": found, "verified": found}
+    try:
+        answer = json.loads(content)
+    except ValueError:
+        return {"exact": False, "verified": False}
+    quotes = answer.get("citations") if isinstance(answer, dict) else None
+    if not isinstance(quotes, list):
+        return {"exact": False, "verified": False}
+    exact = answer.get("answer") == turn.answer.value and answer.get("found") == turn.answer.found
+    verified = bool(quotes) == bool(turn.answer.citations) and all(_stands(one, pages) for one in quotes)
+    return {"exact": exact, "verified": verified}
+
+
+def _stands(citation: object, pages: dict[int, str]) -> bool:
+    if not isinstance(citation, dict) or not isinstance(citation.get("quote"), str):
+        return False
+    words = citation["quote"].split()
+    page = pages.get(citation.get("page"), "")
+    return bool(words) and re.search(r"\s+".join(map(re.escape, words)), page) is not None
+
+
+def answer_turn(network: Network, tokenizer: Tokenizer, document, turn: Turn, tools, most: int = 400) -> dict[str, bool]:
+    asked, _ = split_at_answer(branch(turn))
+    prompt = encode_segments(tokenizer, [*trunk(document, tools), *asked]).ids
+    written = continue_greedily(network, prompt, tokenizer.special("<|im_end|>"), most)
+    return grade(tokenizer.decode(written), turn, {page.number: page.text for page in document.pages})

@@ -1,0 +1,168 @@
+"""What every sample must be, whatever the seed."""
+
+import itertools
+import json
+import re
+from decimal import Decimal
+
+import pytest
+
+from training.data import names
+from training.data.compose import DocumentForm, compose
+from training.data.dialogue import REFLECT, branch, trunk
+from training.data.draw import is_held_out, open_draw
+from training.data.kinds import KINDS, find_kinds
+from training.data.questions import QUESTIONS, find_questions
+from training.data.register import RegisterForm, draw_register
+from training.data.reports import ReportForm, draw_report
+from training.data.trajectories import OutlinedDocument
+
+FORM = ReportForm(chars=(400, 2_500), by_search=0.2, calculating=0.2, reflecting=0.3)
+
+
+def samples(form=FORM, total=150, held_out=False):
+    for index in range(total):
+        yield draw_report(open_draw(11, "test", index, held_out=held_out), form)
+
+
+def test_a_seed_gives_the_same_sample_again_and_another_seed_another():
+    first, again = (draw_report(open_draw(4, "same", 0), FORM) for _ in range(2))
+    assert first[0].block() == again[0].block()
+    assert [branch(turn) for turn in first[1]] == [branch(turn) for turn in again[1]]
+    assert draw_report(open_draw(5, "same", 0), FORM)[0].block() != first[0].block()
+
+
+def test_quotes_stand_on_their_pages_word_for_word():
+    checked = 0
+    for document, turns, _ in samples():
+        pages = {page.number: page.text for page in document.pages}
+        for turn in turns:
+            for citation in turn.answer.citations:
+                assert citation.quote in pages[citation.page]
+                assert len(citation.quote.split()) <= 40
+                checked += 1
+            assert bool(turn.answer.citations) == turn.answer.found
+    assert checked > 300
+
+
+def test_what_thoughts_read_stands_in_the_document_or_in_a_tool_result():
+    for document, turns, _ in samples(total=80):
+        for turn in turns:
+            shown = [page.text for page in document.pages] + [call.result for call in turn.calls]
+            said = "".join(part.text for part in (turn.check or turn.thought))
+            for line in re.findall(r"^Read \[1, p\. \d+\]: (.*?)(?: yes| no)?$", said, re.MULTILINE):
+                assert any(line in text for text in shown), line
+
+
+def test_answers_follow_from_the_facts():
+    seen = set()
+    for index in range(250):
+        draw = open_draw(12, "derive", index)
+        built = compose(draw, DocumentForm(chars=(400, 900)))
+        facts = [one.fact for one in built.statements]
+        for kind in QUESTIONS:
+            turn = kind.make(draw, built)
+            if turn is None:
+                continue
+            seen.add(turn.kind)
+            value = turn.answer.value
+            named = [fact for fact in facts if fact.entity in turn.question and fact.attribute.phrase in turn.question]
+            if kind.name == "look-up":
+                assert value in [fact.value.text for fact in named]
+            elif kind.name == "absence":
+                entity_phrases = {(fact.entity, fact.attribute.phrase) for fact in facts}
+                asked = [pair for pair in entity_phrases if all(part in turn.question for part in pair)]
+                # a longer phrase may hold a shorter one that is known: "agreed rent" and "rent"
+                assert all(f"{phrase} of {entity}" not in turn.question for entity, phrase in asked) or any(
+                    other.attribute.phrase != phrase and phrase in other.attribute.phrase
+                    for entity, phrase in asked
+                    for other in facts
+                )
+            elif kind.name == "difference":
+                amounts = [fact.value.amount for fact in named if fact.entity in turn.question]
+                assert any(abs(a - b) == Decimal(value) for a, b in itertools.combinations(amounts, 2))
+            elif kind.name == "count":
+                assert 0 <= value < len(facts)
+            elif kind.name == "key facts":
+                assert all(text in [fact.value.text for fact in facts] for text in value.values())
+    assert len(seen) >= 10
+
+
+def test_sums_are_the_sums_of_what_was_read():
+    checked = 0
+    for _, turns, _ in samples(ReportForm(chars=(500, 900), calculating=1.0), 60):
+        for turn in turns:
+            if turn.kind == "sum":
+                terms = turn.calls[0].arguments["expression"].split(" + ")
+                assert sum(map(Decimal, terms)) == turn.answer.value == Decimal(turn.calls[0].result)
+                checked += 1
+    assert checked > 20
+
+
+def test_a_reflection_corrects_a_wrong_draft_and_leaves_a_right_one():
+    kinds = {"reflection, right": 0, "reflection, wrong": 0}
+    for document, turns, _ in samples(ReportForm(chars=(600, 1_500), reflecting=1.0, look_ups=1.0), 60):
+        pages = {page.number: page.text for page in document.pages}
+        for turn in turns:
+            if turn.draft is None:
+                continue
+            kinds[turn.kind] += 1
+            draft = turn.draft.citations[0]
+            is_right = turn.draft.value == turn.answer.value and draft.quote in pages[draft.page] and draft == turn.answer.citations[0]
+            assert is_right == (turn.kind == "reflection, right")
+            assert (turn.answer.corrected is True) == (not is_right)
+            said = [segment for segment in branch(turn) if segment.weight > 0]
+            assert all(turn.draft.to_json() != segment.text for segment in said) or is_right
+            assert any(segment.text == REFLECT for segment in branch(turn))
+    assert min(kinds.values()) > 20
+
+
+def test_held_out_names_kinds_and_questions_are_never_trained_on():
+    assert {kind.name for kind in find_kinds(True)} == {"letter", "insurance policy"}
+    assert {kind.name for kind in find_questions(True)} == {"reverse", "difference"}
+    assert not {kind.name for kind in find_kinds(True)} & {kind.name for kind in find_kinds(False)}
+    for document, turns, _ in samples(total=100):
+        assert document.kind in {kind.name for kind in find_kinds(False)}
+        assert not {turn.kind for turn in turns} & {"reverse", "difference"}
+    for maker in names.MAKERS.values():
+        train, held = open_draw(1, "names"), open_draw(1, "names", held_out=True)
+        assert not any(is_held_out(maker(train)) for _ in range(200))
+        assert all(is_held_out(maker(held)) for _ in range(50))
+
+
+def test_no_two_facts_of_a_document_have_the_same_value():
+    for index in range(100):
+        built = compose(open_draw(13, "values", index), DocumentForm())
+        texts = [one.fact.value.text for one in built.statements]
+        assert len(texts) == len(set(texts))
+
+
+@pytest.mark.parametrize("chars", [300, 2_000, 20_000, 100_000])
+def test_length_is_what_was_asked_for(chars):
+    document = compose(open_draw(2, "length", chars), DocumentForm(chars=(chars, chars), grids=(1, 1))).document
+    assert chars * 0.7 < len(document.block()) < chars * 1.6 + 1_200
+    assert [page.number for page in document.pages] == list(range(1, len(document.pages) + 1))
+
+
+def test_registers_have_only_one_type_and_shared_attributes_when_told_to():
+    form = RegisterForm(entities=(3, 3), attributes=(2, 2), one_type=1.0)
+    for index in range(30):
+        _, turns, _ = draw_register(open_draw(3, "register", index), form)
+        assert all(turn.strata["type"] == 5 and turn.strata["attribute"] == 2 and turn.strata["entity"] == 1 for turn in turns)
+
+
+def test_dialogues_are_written_as_the_format_says():
+    for document, turns, tools in samples(total=40):
+        before = "".join(segment.text for segment in trunk(document, tools))
+        assert ("tool_declare" in before) == (tools is not None)
+        assert re.search(r"Document 1: \S+ \(\d+ (?:pages|sections)\)\n\[(?:page 1|outline)\]\n", before)
+        assert isinstance(document, OutlinedDocument) == ("[outline]" in before)
+        for turn in turns:
+            segments = branch(turn)
+            text = "".join(segment.text for segment in segments)
+            assert text.startswith("<|im_user|>user<|im_middle|>Question: ")
+            assert text.endswith("<|im_end|>")
+            if turn.form == "json":
+                answer = json.loads(text.split("</think>")[-1].removesuffix("<|im_end|>"))
+                assert list(answer)[:3] == ["answer", "citations", "found"]
+            assert all(segment.weight == 0 for segment in segments if "Question:" in segment.text)

@@ -1,0 +1,115 @@
+"""Packed rows say the same as each dialogue by itself."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from training.config import ModelConfig, Yarn
+from training.data.dialogue import branch, trunk
+from training.data.draw import open_draw
+from training.data.register import RegisterForm, draw_register
+from training.data.stream import encode_sample
+from training.encoding import Tokenizer, encode_segments
+from training.initial import InitialForm, initialize
+from training.network import Network
+from training.packing import Row, collate, pack
+
+TOKENIZER = Path(__file__).resolve().parents[2] / "quire-nano" / "tokenizer.json"
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    return Tokenizer(TOKENIZER)
+
+
+@pytest.fixture(scope="module")
+def network(tokenizer):
+    config = ModelConfig(
+        vocab=4096, hidden=96, layers=2, heads=3, q_lora=96, latent=128, rope=32, nope=32, value=32, dense=96, expert=32,
+        experts=4, top_k=2, yarn=Yarn(8, 4096),
+    )
+    made = Network(config)
+    initialize(made, InitialForm(offsets=(1,), gathering=(), matching=(1,), match_heads=1))
+    return made.eval()
+
+
+def register(index=0):
+    return draw_register(open_draw(1, "packing", index), RegisterForm())
+
+
+def test_a_branch_sees_the_document_and_itself_only(tokenizer, network):
+    document, turns, _ = register()
+    sample = encode_sample(tokenizer, document, turns, system=False)
+    other, more, _ = register(1)
+    row = Row(2048)
+    row.add(encode_sample(tokenizer, other, more, system=False))
+    row.add(sample)
+    batch = collate([row])
+    with torch.no_grad():
+        packed = network(batch.ids, batch.positions, batch.visible)[0]
+        for index, part in enumerate(sample.branches):
+            alone = network(torch.tensor([sample.trunk.ids + part.ids]))[0]
+            mine = (batch.documents[0] == 1) & (batch.branches[0] == index + 1)
+            assert torch.allclose(packed[mine], alone[len(sample.trunk) :], atol=2e-4)
+
+
+def test_targets_are_the_next_tokens_and_only_what_the_model_says_is_learned(tokenizer):
+    document, turns, _ = register()
+    sample = encode_sample(tokenizer, document, turns, system=True)
+    row = Row(2048)
+    row.add(sample)
+    batch = collate([row])
+    at = len(sample.trunk)
+    for part in sample.branches:
+        learned = (batch.weights[0, at : at + len(part)] > 0).nonzero().flatten()
+        said = [batch.targets[0, at + int(place)].item() for place in learned]
+        assert said == [token for token, weight in zip(part.ids, part.weights) if weight > 0]
+        text = tokenizer.decode(said)
+        assert text.startswith("<think>") and text.endswith("<|im_end|>")
+        at += len(part)
+    assert batch.weights[0, : len(sample.trunk)].sum() == 0
+
+
+def test_segments_are_encoded_as_one_text(tokenizer):
+    document, turns, _ = register(3)
+    for turn in turns:
+        segments = branch(turn)
+        encoded = encode_segments(tokenizer, segments)
+        whole, run = [], ""
+        for segment in segments:
+            if segment.special:
+                whole += [*tokenizer.encode(run), tokenizer.special(segment.text)]
+                run = ""
+            else:
+                run += segment.text
+        assert encoded.ids == whole + list(tokenizer.encode(run))
+        found = tokenizer.decode([token for token, mark in zip(encoded.ids, encoded.sought) if mark])
+        assert turn.answer.value.endswith(found.strip()) and found != ""
+
+
+def test_special_tokens_in_text_stay_text(tokenizer):
+    ids = tokenizer.encode("a <|im_end|> b <think>")
+    assert tokenizer.special("<|im_end|>") not in ids and tokenizer.special("<think>") not in ids
+    assert tokenizer.decode(ids) == "a <|im_end|> b <think>"
+
+
+def test_rows_are_filled_and_lose_nothing_that_fits(tokenizer):
+    samples = []
+    for index in range(40):
+        document, turns, _ = register(index)
+        samples.append(encode_sample(tokenizer, document, turns, system=False))
+    wanted = sum(sample.tokens for sample in samples)
+    batches = list(pack(iter(samples), rows=2, length=1024, open_rows=3))
+    packed = sum(int((batch.documents >= 0).sum()) for batch in batches)
+    # what is left in rows that are not full yet
+    assert wanted - packed < 6 * 1024
+    for batch in batches:
+        assert int((batch.documents >= 0).sum()) / batch.documents.numel() > 0.5
+
+
+def test_a_trunk_is_one_prefix_for_all_questions(tokenizer):
+    document, turns, _ = register(5)
+    ids = [encode_segments(tokenizer, [*trunk(document), *branch(turn)]).ids for turn in turns]
+    prefix = encode_segments(tokenizer, trunk(document)).ids
+    assert all(one[: len(prefix)] == prefix for one in ids)
