@@ -19,7 +19,7 @@ from .packing import Batch, Row, Sample, collate
 @torch.no_grad()
 def choices_right(network: Network, batch: Batch, autocast: bool = True) -> torch.Tensor:
     """bool [rows, tokens]: is the next token the first choice; True where no loss is."""
-    wanted = (batch.weights > 0).flatten().nonzero().squeeze(1)
+    wanted = batch.wanted
     kind = batch.ids.device.type
     with torch.autocast(kind, dtype=torch.bfloat16, enabled=autocast):
         logits = network(batch.ids, batch.positions, batch.visible, wanted)

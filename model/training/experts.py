@@ -14,6 +14,10 @@ from .config import ModelConfig
 from .qat import fake_int4
 
 
+#: rows in groups times one matrix a group; public since 2.10, the same under another name before
+grouped_product = getattr(F, "grouped_mm", None) or torch._grouped_mm
+
+
 class Mlp(nn.Module):
     def __init__(self, hidden: int, width: int):
         super().__init__()
@@ -58,7 +62,7 @@ class Experts(nn.Module):
         rows = x.reshape(-1, x.shape[-1])
         weights, chosen = self.route(rows)
         if self.training:
-            self.load += torch.bincount(chosen.flatten(), minlength=self.total).to(self.load.dtype)
+            self.load += self._count(chosen).to(self.load.dtype)
         form = self.form if self.form != "auto" else ("grouped" if rows.is_cuda else "loop")
         routed = {"loop": self._loop, "grouped": self._grouped, "dense": self._dense}[form](rows, weights, chosen)
         return (routed.to(x.dtype) + self.shared(rows)).view_as(x)
@@ -71,8 +75,12 @@ class Experts(nn.Module):
 
     def _sort(self, chosen: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         order = chosen.flatten().argsort(stable=True)
-        counts = torch.bincount(chosen.flatten(), minlength=self.total)
-        return order, order // self.top_k, counts
+        return order, order // self.top_k, self._count(chosen)
+
+    def _count(self, chosen: torch.Tensor) -> torch.Tensor:
+        # of a known shape, so that the forward pass can be compiled
+        flat = chosen.flatten()
+        return torch.zeros(self.total, dtype=torch.int64, device=flat.device).scatter_add_(0, flat, torch.ones_like(flat))
 
     def _loop(self, x, weights, chosen):
         order, rows, counts = self._sort(chosen)
@@ -93,8 +101,8 @@ class Experts(nn.Module):
         order, rows, counts = self._sort(chosen)
         ends = counts.cumsum(0).to(torch.int32)
         gate_up, down = (weight.to(torch.bfloat16).transpose(-1, -2) for weight in self.weights())
-        gate, up = F.grouped_mm(x[rows].to(torch.bfloat16), gate_up, offs=ends).chunk(2, dim=-1)
-        output = F.grouped_mm((F.silu(gate) * up).to(torch.bfloat16), down, offs=ends)
+        gate, up = grouped_product(x[rows].to(torch.bfloat16), gate_up, offs=ends).chunk(2, dim=-1)
+        output = grouped_product((F.silu(gate) * up).to(torch.bfloat16), down, offs=ends)
         inverse = torch.empty_like(order)
         inverse[order] = torch.arange(order.numel(), device=order.device)
         picked = output[inverse].view(*chosen.shape, -1)

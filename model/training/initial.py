@@ -153,7 +153,7 @@ def _match(network: Network, layer: int, form: InitialForm, generator) -> None:
         for place in range(places):
             share = form.recent_gain if place < recent else form.gathered_gain
             gain = share**0.5
-            mix = _orthonormal(c.nope, c.value, generator)
+            mix = _slot(c, place, places, generator)
             columns = slice(place * c.value, (place + 1) * c.value)
             queries[head, : c.nope, columns] += gain * mix
             keys_values[head, : c.nope, columns] += gain * mix
@@ -180,6 +180,15 @@ def _measure_lead(network: Network, layer: int, heads: int, generator) -> torch.
     right = torch.arange(17, half + 1).clamp(max=half - 1)
     lead = scores.gather(-1, right[None, None, :, None].expand(*scores.shape[:3], 1)).squeeze(-1) - scores.mean(-1)
     return lead[..., :-1].mean((0, 2)).clamp(min=1e-3)
+
+
+def _slot(c, place: int, places: int, generator) -> torch.Tensor:
+    """[nope, value]: where a code lies in a query and in a key. Codes get rows of their own where there is room."""
+    if c.nope < places * c.value:
+        return _orthonormal(c.nope, c.value, generator)
+    slot = torch.zeros(c.nope, c.value)
+    slot[place * c.value : (place + 1) * c.value] = torch.eye(c.value)
+    return slot
 
 
 def _unit_rows(x: torch.Tensor) -> torch.Tensor:

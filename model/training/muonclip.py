@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import torch
 
-from .network import Network
+from .network import Attention, Network
 
 NS_COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 
@@ -50,12 +50,18 @@ class MuonClip:
         for name, parameter in network.named_parameters():
             is_matrix = parameter.ndim >= 2 and name not in ("embedding", "head")
             (self.matrices if is_matrix else self.others).append((name, parameter))
-        self.adam = torch.optim.AdamW([p for _, p in self.others], lr=rates.adam, betas=(0.9, 0.95), weight_decay=0.0)
+        self.adam = torch.optim.AdamW(
+            [parameter for _, parameter in self.others],
+            lr=rates.adam,
+            betas=(0.9, 0.95),
+            weight_decay=0.0,
+            fused=network.embedding.is_cuda,
+        )
         self.momenta = {name: torch.zeros_like(parameter) for name, parameter in self.matrices}
 
     @torch.no_grad()
-    def step(self, factor: float) -> list[float]:
-        """One update with `factor` of the peak rates. Returns the largest logit of each layer before clipping."""
+    def step(self, factor: float) -> torch.Tensor:
+        """One update with `factor` of the peak rates. Returns the largest logit [layers] of each before clipping."""
         for group in self.adam.param_groups:
             group["lr"] = self.rates.adam * factor
         self.adam.step()
@@ -88,16 +94,15 @@ class MuonClip:
                 at += parts.shape[0]
                 parameter.mul_(1 - rate * self.rates.decay).add_(update, alpha=-rate * size)
 
-    def _clip_logits(self) -> list[float]:
+    def _clip_logits(self) -> torch.Tensor:
         largest = []
         for block in self.network.blocks:
             attention = block.attention
-            logits = attention.max_logit.clone()
-            attention.max_logit.zero_()
-            largest.append(logits.max().item())
             if self.clip is not None:
-                clip_heads(attention, logits, self.clip)
-        return largest
+                clip_heads(attention, attention.max_logit, self.clip)
+            largest.append(attention.max_logit.max())
+            attention.max_logit.zero_()
+        return torch.stack(largest)
 
     def state(self) -> dict:
         return {"adam": self.adam.state_dict(), "momenta": self.momenta}
@@ -109,27 +114,27 @@ class MuonClip:
 
 
 @torch.no_grad()
-def clip_heads(attention, logits: torch.Tensor, limit: float) -> int:
-    """QK-Clip for latent attention: content parts share the shrinking, the shared rotary key is left alone."""
+def clip_heads(attention: Attention, logits: torch.Tensor, limit: float) -> None:
+    """QK-Clip for latent attention: content parts share the shrinking, the shared rotary key is left alone.
+
+    Without a look at the values, so that a GPU is not waited for: heads below the limit are multiplied by 1.
+    """
     c = attention.config
     gamma = (limit / logits.clamp(min=1e-6)).clamp(max=1.0)
-    if bool((gamma == 1).all()):
-        return 0
     query = (attention.q_b if c.q_lora is not None else attention.q).view(c.heads, c.qk, -1)
     query[:, : c.nope].mul_(gamma.sqrt()[:, None, None])
     query[:, c.nope :].mul_(gamma[:, None, None])
     attention.kv_b.view(c.heads, c.nope + c.value, -1)[:, : c.nope].mul_(gamma.sqrt()[:, None, None])
-    return int((gamma < 1).sum())
 
 
 @torch.no_grad()
-def balance(network: Network, step: float = 0.001) -> list[float]:
-    """Moves each selection bias by the sign of its load error. Returns the worst expert's load over the mean, by layer."""
+def balance(network: Network, step: float = 0.001) -> torch.Tensor:
+    """Moves each selection bias by the sign of its load error. Returns the busiest expert's load over the mean [layers]."""
     worst = []
     for experts in network.expert_layers():
         load = experts.take_load()
         mean = load.mean().clamp(min=1e-6)
-        worst.append((load.max() / mean).item())
+        worst.append(load.max() / mean)
         experts.bias += step * torch.sign(mean - load)
         experts.bias -= experts.bias.mean()
-    return worst
+    return torch.stack(worst) if worst else torch.zeros(0)

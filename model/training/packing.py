@@ -36,13 +36,21 @@ class Batch:
     positions: torch.Tensor
     documents: torch.Tensor
     branches: torch.Tensor
+    #: flat indexes of tokens whose successor is learned, known before a GPU is asked
+    wanted: torch.Tensor
+    #: tokens that are no padding
+    tokens: int
 
     @property
     def visible(self) -> torch.Tensor:
         return visibility(self.documents, self.branches)
 
     def to(self, device: torch.device) -> Batch:
-        return Batch(*(getattr(self, name).to(device, non_blocking=True) for name in self.__dataclass_fields__))
+        moved = {name: getattr(self, name).to(device, non_blocking=True) for name in _TENSORS}
+        return Batch(**moved, wanted=self.wanted.to(device, non_blocking=True), tokens=self.tokens)
+
+
+_TENSORS = ("ids", "targets", "weights", "sought", "positions", "documents", "branches")
 
 
 class Row:
@@ -102,5 +110,6 @@ def pack(samples: Iterator[Sample], rows: int, length: int, open_rows: int = 4) 
 
 
 def collate(rows: list[Row]) -> Batch:
-    stack = {name: torch.from_numpy(np.stack([getattr(row, name) for row in rows])) for name in Batch.__dataclass_fields__}
-    return Batch(**stack)
+    stack = {name: torch.from_numpy(np.stack([getattr(row, name) for row in rows])) for name in _TENSORS}
+    wanted = (stack["weights"] > 0).flatten().nonzero().squeeze(1)
+    return Batch(**stack, wanted=wanted, tokens=int((stack["documents"] >= 0).sum()))

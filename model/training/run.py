@@ -126,19 +126,18 @@ class Trainer:
                 event="step",
                 loss=round(loss.item(), 4),
                 rate=round(factor, 4),
-                max_logit=[round(one, 1) for one in logits],
-                load=[round(one, 2) for one in load],
+                max_logit=[round(one, 1) for one in logits.tolist()],
+                load=[round(one, 2) for one in load.tolist()],
                 speed=round(tokens / (time.process_time() - started)),
             )
 
     def _loss(self, batch: Batch) -> tuple[torch.Tensor, int]:
         """Mean over the tokens that are learned, and how many tokens were read."""
-        wanted = (batch.weights > 0).flatten().nonzero().squeeze(1)
         with torch.autocast(self.device.type, dtype=torch.bfloat16):
-            logits = self.network(batch.ids, batch.positions, batch.visible, wanted)
-        weights = batch.weights.flatten()[wanted]
-        losses = F.cross_entropy(logits.float(), batch.targets.flatten()[wanted], reduction="none")
-        return (losses * weights).sum() / weights.sum(), int((batch.documents >= 0).sum())
+            logits = self.network(batch.ids, batch.positions, batch.visible, batch.wanted)
+        weights = batch.weights.flatten()[batch.wanted]
+        losses = F.cross_entropy(logits.float(), batch.targets.flatten()[batch.wanted], reduction="none")
+        return (losses * weights).sum() / weights.sum(), batch.tokens
 
     def _held_out(self, stage: Stage) -> list[Sample]:
         samples = draw_samples(self.tokenizer, stage.sources, 77_777, held_out=True)

@@ -65,7 +65,7 @@ def test_clipping_brings_a_head_to_the_limit_and_leaves_the_others():
     before = logits()
     limit = float(before[1]) / 4
     assert before[0] < limit
-    assert clip_heads(attention, before, limit) == 1
+    clip_heads(attention, before, limit)
     after = logits()
     assert abs(float(after[1]) - limit) / limit < 1e-3
     assert torch.equal(after[0], before[0])
@@ -97,7 +97,7 @@ def test_bias_moves_towards_an_even_load():
     for _ in range(150):
         experts.train()
         experts(x)
-        worst += balance(network, 0.01)
+        worst += balance(network, 0.01).tolist()
     assert worst[0] > 1.6 and worst[-1] < 1.15
     assert abs(float(experts.bias.mean())) < 1e-6
 
