@@ -62,7 +62,7 @@ class Experts(nn.Module):
         rows = x.reshape(-1, x.shape[-1])
         weights, chosen = self.route(rows)
         if self.training:
-            self.load += self._count(chosen).to(self.load.dtype)
+            self.load.add_(self._count(chosen).to(self.load.dtype))
         form = self.form if self.form != "auto" else ("grouped" if rows.is_cuda else "loop")
         routed = {"loop": self._loop, "grouped": self._grouped, "dense": self._dense}[form](rows, weights, chosen)
         return (routed.to(x.dtype) + self.shared(rows)).view_as(x)

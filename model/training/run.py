@@ -32,7 +32,7 @@ SAVE_EVERY_S = 240
 
 
 class Trainer:
-    def __init__(self, recipe: Recipe, folder: Path, tokenizer_path: Path, device: str, workers: int = 0):
+    def __init__(self, recipe: Recipe, folder: Path, tokenizer_path: Path, device: str, workers: int = 0, compiled: bool = False):
         self.recipe, self.folder, self.workers = recipe, folder, workers
         self.tokenizer_path, self.tokenizer = tokenizer_path, Tokenizer(tokenizer_path)
         self.device = torch.device(device)
@@ -45,7 +45,11 @@ class Trainer:
         self.optimizer = MuonClip(self.network, recipe.rates, recipe.clip)
         #: where the run stands: stage, tokens in it, samples drawn in it, steps and tokens of the whole run
         self.place = {"stage": 0, "stage_tokens": 0, "places": None, "step": 0, "tokens": 0, "seconds": 0.0}
+        self.warm_from = 0
         self._load()
+        if compiled:
+            for block in self.network.blocks:
+                block.compile(dynamic=False)
 
     def _load(self) -> None:
         path = self.folder / "state.pt"
@@ -53,8 +57,15 @@ class Trainer:
             return
         state = torch.load(path, map_location=self.device, weights_only=True)
         self.network.load_state_dict(state["network"])
-        self.optimizer.load_state(state["optimizer"])
         self.place = state["place"]
+        #: step from which the rates rise: moments that were left behind have to be gathered first
+        self.warm_from = self.place["step"] if state["optimizer"] is None else 0
+        if state["optimizer"] is not None:
+            self.optimizer.load_state(state["optimizer"])
+
+    def _clock(self) -> float:
+        """Seconds: of the processor where it computes, so that other work on the machine does not count, else of the wall."""
+        return time.process_time() if self.device.type == "cpu" else time.monotonic()
 
     def save(self) -> None:
         state = {"network": self.network.state_dict(), "optimizer": self.optimizer.state(), "place": self.place}
@@ -92,12 +103,12 @@ class Trainer:
     def _learn(self, stage: Stage, batches: Batches, deadline: float | None) -> bool:
         saved = time.monotonic()
         for batch in batches:
-            started = time.process_time()
+            started = self._clock()
             progress = self.place["stage_tokens"] / stage.tokens
             if progress >= 1:
                 return True
             factor = stage.rate[0] + (stage.rate[1] - stage.rate[0]) * progress
-            warm = min(1.0, (self.place["step"] + 1) / self.recipe.warm_up)
+            warm = min(1.0, (self.place["step"] - self.warm_from + 1) / self.recipe.warm_up)
             self._step(batch, factor * warm, started)
             self.place["places"] = list(batches.places)
             now = time.monotonic()
@@ -120,7 +131,7 @@ class Trainer:
         self.place["step"] += 1
         self.place["tokens"] += tokens
         self.place["stage_tokens"] += tokens
-        self.place["seconds"] += time.process_time() - started
+        self.place["seconds"] += self._clock() - started
         if self.place["step"] % 10 == 0:
             self.log(
                 event="step",
@@ -128,7 +139,7 @@ class Trainer:
                 rate=round(factor, 4),
                 max_logit=[round(one, 1) for one in logits.tolist()],
                 load=[round(one, 2) for one in load.tolist()],
-                speed=round(tokens / (time.process_time() - started)),
+                speed=round(tokens / (self._clock() - started)),
             )
 
     def _loss(self, batch: Batch) -> tuple[torch.Tensor, int]:
@@ -167,9 +178,10 @@ def main() -> None:
     parser.add_argument("--tokenizer", type=Path, required=True)
     parser.add_argument("--minutes", type=float, help="stop, with the state saved, after so many")
     parser.add_argument("--workers", type=int, default=0, help="processes that make batches")
+    parser.add_argument("--compile", action="store_true", help="compile the blocks: worth it on a GPU")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     options = parser.parse_args()
-    trainer = Trainer(load_recipe(options.recipe), options.state, options.tokenizer, options.device, options.workers)
+    trainer = Trainer(load_recipe(options.recipe), options.state, options.tokenizer, options.device, options.workers, options.compile)
     deadline = None if options.minutes is None else time.monotonic() + options.minutes * 60
     print("done" if trainer.run(deadline) else "stopped, state saved")
 

@@ -150,3 +150,26 @@ def test_codes_survive_packing():
     assert pack(codes).shape == (16, 12) and scale.shape == (16, 3)
     assert torch.equal(unpack(pack(codes)), codes)
     assert torch.equal(dequantize(codes, scale), fake_int4(dequantize(codes, scale)))
+
+
+def test_a_block_compiles_as_one_graph_and_says_the_same():
+    torch.manual_seed(7)
+    network = build()
+    for experts in network.expert_layers():
+        experts.form, experts.quantize = "grouped", True
+    tokens = torch.randint(0, CONFIG.vocab, (2, 32))
+
+    def learn():
+        network.zero_grad()
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            logits = network(tokens)
+        logits.float().logsumexp(-1).sum().backward()
+        return logits.detach().float(), network.blocks[1].mlp.gate_up.grad.clone()
+
+    plain, gradient = learn()
+    for block in network.blocks:
+        block.attention.track = True
+        block.compile(dynamic=False, backend="aot_eager", fullgraph=True)
+    compiled, other = learn()
+    assert (plain - compiled).abs().max() < 0.02 * plain.abs().max()
+    assert (gradient - other).abs().max() < 0.05 * gradient.abs().max()

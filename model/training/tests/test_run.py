@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from training.portable import join, split
 from training.prefetch import Batches
 from training.recipe import parse_recipe
 from training.run import Trainer
@@ -62,6 +63,22 @@ def test_a_run_taken_up_goes_on_with_the_samples_that_follow(tmp_path):
     assert state["place"]["step"] == parts.place["step"]
     for name, value in parts.network.state_dict().items():
         assert torch.equal(value, state["network"][name])
+
+
+def test_weights_travel_in_parts(tmp_path, monkeypatch):
+    trainer = Trainer(parse_recipe(RECIPE), tmp_path / "here", TOKENIZER, "cpu")
+    assert trainer.run(0.0) is False
+    monkeypatch.setattr("training.portable.PART_BYTES", 300_000)
+    paths = split(torch.load(tmp_path / "here" / "state.pt", weights_only=True), tmp_path / "parts")
+    assert len(paths) > 2
+    (tmp_path / "there").mkdir()
+    torch.save(join(tmp_path / "parts"), tmp_path / "there" / "state.pt")
+    there = Trainer(parse_recipe(RECIPE), tmp_path / "there", TOKENIZER, "cpu")
+    assert there.place["step"] == trainer.place["step"] and there.warm_from == trainer.place["step"]
+    for name, value in there.network.state_dict().items():
+        assert torch.allclose(value, trainer.network.state_dict()[name], rtol=1e-2, atol=1e-6)
+    assert there.run(0.0) is False
+    assert there.place["step"] == trainer.place["step"] + 1
 
 
 def test_batches_are_the_same_from_workers_and_after_a_restart(tmp_path):
