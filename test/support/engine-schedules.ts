@@ -85,6 +85,7 @@ export function buildRequest(id: string, shape: RequestShape): GenerateRequest {
     maxTokens: shape.maxTokens,
     thinkingBudget: shape.thinkingBudget,
     priority: shape.priority,
+    logprobs: 2,
     sampling: { ...generateRequest('').sampling, temperature: shape.temperature, seed: shape.seed },
   });
 }
@@ -118,9 +119,21 @@ function openLateTier(forgets: boolean): PageTier {
   };
 }
 
-export type Output = Pick<GenerateResult, 'reasoning' | 'content' | 'toolCalls' | 'finishReason' | 'completionTokens'>;
+/** With the log-probabilities of the content: a logit of which one bit has changed shows there. */
+export type Output = Pick<
+  GenerateResult,
+  'reasoning' | 'content' | 'toolCalls' | 'finishReason' | 'completionTokens' | 'logprobs'
+>;
 
-const outputOf = ({ reasoning, content, toolCalls, finishReason, completionTokens }: GenerateResult): Output => ({
+const outputOf = ({
+  logprobs,
+  reasoning,
+  content,
+  toolCalls,
+  finishReason,
+  completionTokens,
+}: GenerateResult): Output => ({
+  logprobs,
   reasoning,
   content,
   toolCalls,
