@@ -1,51 +1,108 @@
-import type { GenerateRequest, GenerateResult } from './messages.ts';
-import type { Grammar, Sampler, Tokenizer } from './ports.ts';
+import { AppError, isAppError } from '../base/errors.ts';
+import { invariant } from '../base/invariant.ts';
+import { AnswerText } from './answer/answer-text.ts';
+import { findSchemaError } from './answer/find-schema-error.ts';
+import { planTools, type ToolPlan } from './answer/tool-plan.ts';
+import { ToolSection } from './answer/tool-section.ts';
+import type { GenerateCheckpoint, GenerateDelta, GenerateRequest, GenerateResult, TokenLogprob } from './messages.ts';
+import type { Grammar, GrammarCompiler, Tokenizer } from './ports.ts';
+import { maxTopLogprobs, StepLogprobs } from './sample/logprobs.ts';
+import { type CountingSampler, openSampler } from './sample/sampler.ts';
 import type { SpecialTokens } from './special-tokens.ts';
-import { type OutputParser, openOutputParser } from './tokenizer/output-parser.ts';
 
-type Phase = 'think' | 'answer' | 'tools';
+export interface AnswerDeps {
+  readonly tokenizer: Tokenizer;
+  readonly special: SpecialTokens;
+  readonly grammars: GrammarCompiler;
+}
 
-type Ending = GenerateResult['finishReason'];
+/** Of a prompt, what its answer depends on. */
+export interface AnswerPrompt {
+  readonly ids: readonly number[];
+  /** Most tokens of the answer. */
+  readonly maxTokens: number;
+}
+
+export type SavedAnswer = Pick<GenerateCheckpoint, 'tokenIds' | 'draws' | 'logprobs'>;
+
+export type AnswerResult = Pick<
+  GenerateResult,
+  | 'reasoning'
+  | 'content'
+  | 'toolCalls'
+  | 'finishReason'
+  | 'completionTokens'
+  | 'reasoningTokens'
+  | 'logprobs'
+  | 'schemaError'
+>;
+
+/**
+ * Compiles the grammars that the request needs.
+ * @throws `input.schema`, `input.invalid-request`, `input.unsupported`
+ */
+export function openAnswer(deps: AnswerDeps, request: GenerateRequest, prompt: AnswerPrompt): AnswerState {
+  const { grammars, special } = deps;
+  checkRequest(request);
+  const grammar = request.format.type === 'text' ? null : grammars.compile(request.format);
+  return new AnswerState(deps, request, prompt, grammar, planTools(request, special, grammars));
+}
+
+function checkRequest({ logprobs, stop }: GenerateRequest): void {
+  const refuse = (param: string, message: string): never => {
+    throw new AppError('input.invalid-request', message, { param });
+  };
+  const isTotal = logprobs === null || (Number.isSafeInteger(logprobs) && logprobs >= 0 && logprobs <= maxTopLogprobs);
+  if (!isTotal)
+    refuse('top_logprobs', `top_logprobs is ${logprobs}, allowed: a whole number from 0 to ${maxTopLogprobs}`);
+  if (stop.includes('')) refuse('stop', 'stop has an empty text, allowed: texts of at least one character');
+}
 
 /**
  * The tokens of one answer and where in it we are: reasoning, then text or JSON, or a section of tool calls.
  *
  * A1. Outside text nothing without text is ever sampled but what the phase allows (end of thought, stop, tool markers).
- * A2. The grammar sees exactly the tokens of the answer phase, stop tokens excluded.
+ * A2. The grammar sees exactly the tokens of the answer phase.
  * A3. `takeForced` tokens count as completion tokens, as if the model had written them.
+ * A4. The state follows from the request and the token log alone; with the numbers drawn, so does everything after it.
+ * A5. What can follow is decided by the state before a token; a token that is forced is never sampled.
  */
 export class AnswerState {
+  readonly #deps: AnswerDeps;
   readonly #request: GenerateRequest;
-  readonly #special: SpecialTokens;
+  readonly #prompt: AnswerPrompt;
   readonly #grammar: Grammar | null;
-  readonly #sampler: Sampler;
-  readonly #maxTokens: number;
-  #phase: Phase;
-  #content = '';
-  readonly #output: OutputParser;
-  #hasTools = false;
-  #completionTokens = 0;
+  readonly #plan: ToolPlan | null;
+  readonly #text: AnswerText;
+  readonly #stepLogprobs: StepLogprobs | null;
+  readonly #log: number[] = [];
+  #sampler: CountingSampler;
+  #phase: 'think' | 'answer' | 'tools';
+  #section: ToolSection | null = null;
   #thinkTokens = 0;
-  #ending: Ending | null = null;
+  #contentTokens = 0;
+  #ending: GenerateResult['finishReason'] | null = null;
 
   constructor(
+    deps: AnswerDeps,
     request: GenerateRequest,
-    tokenizer: Tokenizer,
-    special: SpecialTokens,
+    prompt: AnswerPrompt,
     grammar: Grammar | null,
-    sampler: Sampler,
-    maxTokens: number,
+    plan: ToolPlan | null,
   ) {
+    this.#deps = deps;
     this.#request = request;
-    this.#special = special;
+    this.#prompt = prompt;
     this.#grammar = grammar;
-    this.#sampler = sampler;
-    this.#maxTokens = maxTokens;
-    this.#output = openOutputParser(tokenizer);
-    this.#phase = special.thinkStart !== null && special.thinkEnd !== null ? 'think' : 'answer';
+    this.#plan = plan;
+    this.#text = new AnswerText(deps.tokenizer, request.stop, request.logprobs !== null);
+    this.#stepLogprobs = request.logprobs === null ? null : new StepLogprobs(request.logprobs);
+    this.#sampler = this.#openSampler(0);
+    this.#phase = deps.special.thinkStart === null ? 'answer' : 'think';
+    if (prompt.maxTokens < 1) this.#ending = 'length';
   }
 
-  get phase(): Phase {
+  get phase(): 'think' | 'answer' | 'tools' {
     return this.#phase;
   }
 
@@ -54,102 +111,221 @@ export class AnswerState {
   }
 
   get completionTokens(): number {
-    return this.#completionTokens;
+    return this.#log.length;
   }
 
-  /** Tokens that follow without asking the model: the opening of thought, and its end when the budget is spent. */
+  /** The token log, forced tokens included. */
+  get tokenIds(): readonly number[] {
+    return this.#log;
+  }
+
+  /**
+   * Tokens that follow without asking the model: the opening of thought, its end when the budget is spent, and of tool
+   * calls whatever leaves no choice. They may end the answer.
+   */
   takeForced(): number[] {
-    const { thinkStart, thinkEnd } = this.#special;
-    if (this.#phase !== 'think' || thinkStart === null || thinkEnd === null) return [];
     const forced: number[] = [];
-    if (this.#completionTokens === 0) forced.push(thinkStart);
-    const budget = this.#request.thinkingBudget;
-    if (budget !== null && this.#thinkTokens >= budget) forced.push(thinkEnd);
-    for (const id of forced) this.#take(id);
+    for (let id = this.#forced(); id !== null; id = this.#forced()) {
+      this.#take(id, null);
+      forced.push(id);
+    }
     return forced;
   }
 
-  /** Samples the next token from `logits` (overwritten) and returns it, or null when the answer ended without one. */
-  async next(logits: Float32Array): Promise<number | null> {
-    if (this.#phase === 'answer' && (await this.#grammar?.isComplete()) === true) {
-      this.#finish('stop');
-      return null;
-    }
-    await this.#mask(logits);
+  /**
+   * Samples the next token; `takeForced` comes first, whenever there is something to take.
+   * @param logits are overwritten
+   * @returns null when the answer has ended
+   * @throws `input.schema` when no token can go on under the caller's schema
+   */
+  next(logits: Float32Array): number | null {
+    if (this.ended) return null;
+    invariant(this.#forced() === null, 'a token was sampled where one is forced');
+    const hasLogprob = this.#stepLogprobs !== null && this.#phase === 'answer';
+    if (hasLogprob) this.#stepLogprobs.capture(logits);
+    this.#mask(logits);
     const id = this.#sampler.sample(logits);
-    this.#take(id);
+    this.#take(id, hasLogprob && this.#isContent(id) ? this.#readLogprob(this.#stepLogprobs, id) : null);
     return id;
   }
 
-  result(): Pick<
-    GenerateResult,
-    'reasoning' | 'content' | 'toolCalls' | 'finishReason' | 'completionTokens' | 'reasoningTokens'
-  > {
-    const { reasoning, toolCalls } = this.#output.result();
+  /** What reasoning, content and tool calls gained since the last call, or since the start; null when nothing. */
+  takeDelta(): GenerateDelta | null {
+    return this.#text.takeDelta(this.#log.length);
+  }
+
+  save(): SavedAnswer {
+    const logprobs = this.#text.logprobs;
+    return {
+      tokenIds: [...this.#log],
+      draws: this.#sampler.draws,
+      logprobs: logprobs === null ? null : [...logprobs],
+    };
+  }
+
+  /**
+   * Replays a token log into a fresh state; afterwards it is as if it had never stopped, and nothing had been taken as
+   * a delta yet: the next one begins at the start.
+   * @throws `corrupt.record` when the log does not fit the request
+   */
+  restore({ tokenIds, draws, logprobs }: SavedAnswer): void {
+    invariant(this.#log.length === 0, 'an answer was restored that has begun already');
+    this.#sampler = this.#openSampler(draws);
+    let sampled = 0;
+    for (const [index, id] of tokenIds.entries()) {
+      const forced = this.#forced();
+      if (forced === null) sampled++;
+      const fits = forced === null ? this.#canFollow(id) : id === forced;
+      if (!fits) throw unfit(`token ${index} of the log is ${id}, which cannot stand there`);
+      const hasLogprob = logprobs !== null && forced === null && this.#isContent(id);
+      this.#replay(index, id, hasLogprob ? findLogprob(logprobs, this.#contentTokens, id) : null);
+    }
+    const expected = this.#request.sampling.temperature === 0 ? 0 : sampled;
+    if (draws !== expected) throw unfit(`${draws} numbers were drawn for a log that takes ${expected}`);
+    const entries = logprobs?.length ?? null;
+    if (entries !== (this.#stepLogprobs === null ? null : this.#contentTokens)) {
+      throw unfit(`log-probabilities are of ${entries ?? 'no'} tokens, the content has ${this.#contentTokens}`);
+    }
+  }
+
+  result(): AnswerResult {
+    const { reasoning, content, toolCalls, keptLogprobs } = this.#text;
+    const finishReason = this.#ending ?? 'length';
+    const answer = { content, toolCalls, finishReason, hasSection: this.#section !== null };
     return {
       reasoning,
-      content: this.#content,
+      content,
       toolCalls,
-      finishReason: this.#ending ?? 'length',
-      completionTokens: this.#completionTokens,
+      finishReason,
+      completionTokens: this.#log.length,
       reasoningTokens: this.#thinkTokens,
+      logprobs: keptLogprobs,
+      schemaError: findSchemaError(answer, this.#request.format, this.#plan),
     };
   }
 
-  async #mask(logits: Float32Array): Promise<void> {
-    const { thinkEnd, stopIds, toolTokens, textless } = this.#special;
-    if (this.#phase === 'answer' && this.#grammar !== null) {
-      await this.#grammar.mask(logits);
+  /** The only token that can follow, when it is the engine that knows. */
+  #forced(): number | null {
+    if (this.ended) return null;
+    if (this.#section !== null) return this.#section.forced();
+    if (this.#phase === 'answer') return this.#plan?.isRequired === true ? this.#plan.markers.sectionStart : null;
+    const { thinkStart, thinkEnd } = this.#deps.special;
+    if (this.#log.length === 0) return thinkStart;
+    const budget = this.#request.thinkingBudget;
+    return budget !== null && this.#thinkTokens >= budget ? thinkEnd : null;
+  }
+
+  /** Tokens without text that the phase allows, outside of grammars. */
+  #listControls(): readonly number[] {
+    const { thinkEnd, stopIds } = this.#deps.special;
+    const hasForm = this.#grammar !== null || this.#plan?.isRequired === true;
+    const controls: number[] = [];
+    if (this.#phase === 'think' && thinkEnd !== null) controls.push(thinkEnd);
+    // a thought must close before an answer that has a form; otherwise the model may stop anywhere
+    if (!hasForm || (this.#phase === 'answer' && this.#grammar === null)) controls.push(...stopIds);
+    // an answer that has a form is one or the other from its first token on
+    const isOpen = this.#phase === 'think' || this.#grammar === null || this.#contentTokens === 0;
+    if (this.#plan !== null && isOpen) controls.push(this.#plan.markers.sectionStart);
+    return controls;
+  }
+
+  #mask(logits: Float32Array): void {
+    if (this.#section !== null) {
+      this.#section.mask(logits);
       return;
     }
-    const allowed = new Map<number, number>();
-    const allow = (id: number | null): void => {
-      const logit = id === null ? undefined : logits[id];
-      if (id !== null && logit !== undefined) allowed.set(id, logit);
-    };
-    if (this.#phase === 'think') allow(thinkEnd);
-    // a thought must close before an answer that has a form; otherwise the model may stop anywhere
-    if (this.#phase !== 'think' || this.#grammar === null) stopIds.forEach(allow);
-    if (this.#request.tools !== null && this.#grammar === null) toolTokens.forEach(allow);
-    for (const id of textless) logits[id] = Number.NEGATIVE_INFINITY;
-    for (const [id, logit] of allowed) logits[id] = logit;
-  }
-
-  #take(id: number): void {
-    this.#completionTokens++;
-    const delta = this.#output.push(id);
-    if (delta?.channel === 'content') this.#content += delta.text;
-    if (this.#special.stopIds.includes(id)) this.#finish('stop');
-    else if (id === this.#special.toolSectionEnd) this.#finish('tool_calls');
-    else this.#enterOrCount(id);
-    this.#cutAtStop();
-    if (this.#ending === null && this.#completionTokens >= this.#maxTokens) this.#finish('length');
-  }
-
-  #enterOrCount(id: number): void {
-    const { thinkStart, thinkEnd, toolSectionStart } = this.#special;
-    if (id === toolSectionStart) {
-      this.#phase = 'tools';
-      this.#hasTools = true;
-    } else if (this.#phase === 'think') {
-      if (id === thinkEnd) this.#phase = 'answer';
-      else if (id !== thinkStart) this.#thinkTokens++;
-    } else if (this.#phase === 'answer') {
-      this.#grammar?.accept(id);
+    const controls = this.#listControls();
+    const kept = controls.map((id) => logits[id]);
+    if (this.#phase === 'answer' && this.#grammar !== null) this.#grammar.mask(logits);
+    else for (const id of this.#deps.special.textless) logits[id] = Number.NEGATIVE_INFINITY;
+    for (const [index, id] of controls.entries()) {
+      const logit = kept[index];
+      if (logit !== undefined) logits[id] = logit;
     }
   }
 
-  /** A stop string ends the answer and is no part of it. */
-  #cutAtStop(): void {
-    const places = this.#request.stop.map((text) => this.#content.indexOf(text)).filter((at) => at >= 0);
-    if (places.length === 0) return;
-    this.#content = this.#content.slice(0, Math.min(...places));
-    this.#ending = 'stop';
+  /** The same as `#mask` says, for one token; where a grammar decides, it does so when it takes the token. */
+  #canFollow(id: number): boolean {
+    const { tokenizer } = this.#deps;
+    if (!Number.isSafeInteger(id) || this.ended) return false;
+    if (this.#section !== null || this.#listControls().includes(id)) return true;
+    if (this.#phase === 'answer' && this.#grammar !== null) return true;
+    return id >= 0 && id < tokenizer.vocabularySize && tokenizer.tokenBytes(id).length > 0;
   }
 
-  #finish(ending: Ending): void {
-    const rest = this.#output.flush();
-    if (rest?.channel === 'content') this.#content += rest.text;
-    this.#ending = ending === 'stop' && this.#hasTools ? 'tool_calls' : ending;
+  /** Is this token, sampled now, one of the content? */
+  #isContent(id: number): boolean {
+    const isMarker = id === this.#plan?.markers.sectionStart || this.#deps.special.stopIds.includes(id);
+    return this.#phase === 'answer' && !isMarker;
   }
+
+  #replay(index: number, id: number, logprob: TokenLogprob | null): void {
+    try {
+      this.#take(id, logprob);
+    } catch (error) {
+      if (!isAppError(error) || error.code !== 'bug.invariant') throw error;
+      throw unfit(`token ${index} of the log is ${id}, which cannot stand there`, error);
+    }
+  }
+
+  #take(id: number, logprob: TokenLogprob | null): void {
+    const isContent = this.#isContent(id);
+    this.#advance(id);
+    if (isContent) this.#contentTokens++;
+    this.#log.push(id);
+    this.#sampler.count(id);
+    this.#text.push(id, logprob);
+    if (this.#section !== null) this.#text.closeContent();
+    if (this.#ending === null && this.#log.length >= this.#prompt.maxTokens) this.#ending = 'length';
+    if (this.#ending !== null) this.#text.close();
+    // also what a broken character left behind at the end may be the rest of a stop string
+    if (this.#text.isCut) this.#ending = 'stop';
+  }
+
+  /** Moves on by a token; throws `bug.invariant`, and leaves the state as it was, for one that cannot follow. */
+  #advance(id: number): void {
+    const { thinkStart, thinkEnd, stopIds } = this.#deps.special;
+    if (this.#section !== null) {
+      this.#section.accept(id);
+      if (this.#section.hasEnded) this.#ending = 'tool_calls';
+    } else if (this.#plan !== null && id === this.#plan.markers.sectionStart) {
+      this.#section = new ToolSection(this.#plan, this.#deps.tokenizer, this.#deps.grammars);
+      this.#phase = 'tools';
+    } else if (this.#phase === 'think') {
+      if (stopIds.includes(id)) this.#ending = 'stop';
+      else if (id === thinkEnd) this.#phase = 'answer';
+      else if (id !== thinkStart) this.#thinkTokens++;
+    } else {
+      this.#grammar?.accept(id);
+      if (stopIds.includes(id) || this.#grammar?.isComplete() === true) this.#ending = 'stop';
+    }
+  }
+
+  #readLogprob(step: StepLogprobs, id: number): TokenLogprob {
+    const { tokenizer } = this.#deps;
+    const { chosen, top } = step.read(id);
+    const bytesOf = (token: number): readonly number[] =>
+      // the head may have more rows than the tokenizer has tokens
+      token < tokenizer.vocabularySize ? [...tokenizer.tokenBytes(token)] : [];
+    return {
+      ...chosen,
+      bytes: bytesOf(id),
+      top: top.map((chance) => ({ ...chance, bytes: bytesOf(chance.id) })),
+    };
+  }
+
+  #openSampler(draws: number): CountingSampler {
+    const { vocabularySize } = this.#deps.tokenizer;
+    return openSampler(this.#request.sampling, { vocabularySize, promptIds: this.#prompt.ids, draws });
+  }
+}
+
+function findLogprob(logprobs: readonly TokenLogprob[], index: number, id: number): TokenLogprob {
+  const logprob = logprobs[index];
+  if (logprob?.id === id) return logprob;
+  throw unfit(`token ${index} of the content is ${id}, its log-probability is of ${logprob?.id ?? 'none'}`);
+}
+
+function unfit(what: string, cause?: unknown): AppError {
+  return new AppError('corrupt.record', `checkpoint does not fit the request: ${what}`, { cause });
 }

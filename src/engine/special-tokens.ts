@@ -1,26 +1,19 @@
 import type { Tokenizer } from './ports.ts';
 import { findSpecial } from './tokenizer/find-special.ts';
+import { findToolMarkers, type ToolMarkers } from './tokenizer/tool-markers.ts';
 
 /** Ids with a meaning for the decode loop; null where the tokenizer has no such token. */
 export interface SpecialTokens {
+  /** Both or neither: a thought that cannot be closed is none. */
   readonly thinkStart: number | null;
   readonly thinkEnd: number | null;
-  readonly toolTokens: readonly number[];
-  readonly toolSectionStart: number | null;
-  readonly toolSectionEnd: number | null;
+  /** Null: the model cannot call tools. */
+  readonly toolMarkers: ToolMarkers | null;
   /** Any of these ends the answer. */
   readonly stopIds: readonly number[];
   /** Every id without text: control tokens and unused rows of the embedding table. */
   readonly textless: readonly number[];
 }
-
-const toolTokenNames = [
-  '<|tool_calls_section_begin|>',
-  '<|tool_call_begin|>',
-  '<|tool_call_argument_begin|>',
-  '<|tool_call_end|>',
-  '<|tool_calls_section_end|>',
-];
 
 /** @param vocabularySize rows of the head, which may exceed the tokenizer's entries. */
 export function readSpecialTokens(
@@ -32,13 +25,12 @@ export function readSpecialTokens(
   for (let id = 0; id < vocabularySize; id++) {
     if (id >= tokenizer.vocabularySize || tokenizer.tokenBytes(id).length === 0) textless.push(id);
   }
-  const toolTokens = toolTokenNames.map((name) => findSpecial(tokenizer, name)).filter((id) => id !== null);
+  const [thinkStart, thinkEnd] = [findSpecial(tokenizer, '<think>'), findSpecial(tokenizer, '</think>')];
+  const canThink = thinkStart !== null && thinkEnd !== null;
   return {
-    thinkStart: findSpecial(tokenizer, '<think>'),
-    thinkEnd: findSpecial(tokenizer, '</think>'),
-    toolTokens: toolTokens.length === toolTokenNames.length ? toolTokens : [],
-    toolSectionStart: findSpecial(tokenizer, '<|tool_calls_section_begin|>'),
-    toolSectionEnd: findSpecial(tokenizer, '<|tool_calls_section_end|>'),
+    thinkStart: canThink ? thinkStart : null,
+    thinkEnd: canThink ? thinkEnd : null,
+    toolMarkers: findToolMarkers(tokenizer),
     stopIds,
     textless,
   };

@@ -1,50 +1,52 @@
-import { AppError } from '../../base/errors.ts';
 import { invariant } from '../../base/invariant.ts';
+import type { SamplingOptions } from '../messages.ts';
 import type { Sampler } from '../ports.ts';
+import { LogitAdjuster } from './adjust-logits.ts';
+import { checkSamplingOptions } from './check-options.ts';
+import { type Border, findBorder, isWithin, noBorder } from './likeliest.ts';
 import { SeededRandom } from './random.ts';
 
-export interface SamplerOptions {
-  readonly seed: number;
-  /** 0 is greedy. */
-  readonly temperature: number;
-  /** In (0, 1]: the smallest set of most likely tokens that holds this much probability. */
-  readonly topP: number;
-}
-
-/** What has to be saved besides the options for a sampler to go on where it stood. */
-export interface SamplerState {
+/** Beside the options. */
+export interface SamplerContext {
+  /** Rows of the logits. */
+  readonly vocabularySize: number;
+  /** For the repetition penalty. */
+  readonly promptIds: Iterable<number>;
+  /** Random numbers drawn before: what has to be saved for a sampler to go on, together with the tokens so far. */
   readonly draws: number;
 }
 
-export interface SavableSampler extends Sampler {
-  state(): SamplerState;
+/** A sampler that counts the tokens of one answer: all of them, also those that it did not choose. */
+export interface CountingSampler extends Sampler {
+  count(id: number): void;
+  readonly draws: number;
 }
+
+/** Probabilities relative to the likeliest token's, while one token is chosen; one at a time, since nothing here waits. */
+let weights = new Float64Array(0);
 
 /**
- * Greedy takes the highest logit, the lowest id of equals, and draws nothing. Otherwise one number is drawn per token.
- * `sample` throws `bug.invariant` for NaN or +Infinity, and when every token is excluded.
+ * The order in which options apply: logit bias, repetition, frequency and presence penalty (as vLLM does them); then
+ * greedy, or temperature, `topK`, `minP`, `topP` on what is left and renormalised, and a draw. Greedy takes the highest
+ * logit, the lowest id of equals, and draws nothing; otherwise one number is drawn a token. `sample` overwrites logits
+ * where bias or penalties apply; it throws `bug.invariant` for NaN or +Infinity, and when every token is excluded.
  * @throws `input.invalid-request` for options out of range
  */
-export function openSampler(options: SamplerOptions, state: SamplerState = { draws: 0 }): SavableSampler {
-  checkOptions(options);
-  const { seed, temperature, topP } = options;
-  const random = new SeededRandom(seed, state.draws);
+export function openSampler(options: SamplingOptions, context: SamplerContext): CountingSampler {
+  checkSamplingOptions(options, context.vocabularySize);
+  const random = new SeededRandom(options.seed, context.draws);
+  const adjuster = new LogitAdjuster(options, context.promptIds);
   return {
     sample: (logits) => {
+      adjuster.adjust(logits);
       const best = findBest(logits);
-      return temperature === 0 ? best : sampleNucleus(logits, logits[best]!, temperature, topP, random.next());
+      return options.temperature === 0 ? best : draw(logits, best, options, random.next());
     },
-    state: () => ({ draws: random.draws }),
+    count: (id) => adjuster.count(id),
+    get draws() {
+      return random.draws;
+    },
   };
-}
-
-function checkOptions({ seed, temperature, topP }: SamplerOptions): void {
-  const refuse = (param: string, met: number, allowed: string): never => {
-    throw new AppError('input.invalid-request', `${param} is ${met}, allowed: ${allowed}`, { param });
-  };
-  if (!Number.isSafeInteger(seed)) refuse('seed', seed, 'a whole number within ±(2^53 - 1)');
-  if (!(temperature >= 0 && Number.isFinite(temperature))) refuse('temperature', temperature, 'a number from 0');
-  if (!(topP > 0 && topP <= 1)) refuse('top_p', topP, 'above 0, up to 1');
 }
 
 /** Index of the highest logit, the lowest of equals; checks every value on the way. */
@@ -53,69 +55,49 @@ function findBest(logits: Float32Array): number {
   let bestLogit = Number.NEGATIVE_INFINITY;
   for (let id = 0; id < logits.length; id++) {
     const logit = logits[id]!;
-    // false for NaN too
+    // most logits are finite and lower; NaN is neither
+    if (logit <= bestLogit) continue;
     invariant(logit < Number.POSITIVE_INFINITY, `logit of token ${id} is ${logit}, not a finite number`);
-    if (logit > bestLogit) {
-      best = id;
-      bestLogit = logit;
-    }
+    best = id;
+    bestLogit = logit;
   }
   invariant(best >= 0, `all ${logits.length} logits exclude their token`);
   return best;
 }
 
-/** Probabilities are relative to the best token's, in float64, summed in one fixed order. */
-function sampleNucleus(logits: Float32Array, top: number, temperature: number, topP: number, draw: number): number {
-  const weights = new Float64Array(logits.length);
+/** In float64, summed in one fixed order. */
+function draw(logits: Float32Array, best: number, options: SamplingOptions, point: number): number {
+  const { temperature, topK, minP, topP } = options;
+  const top = logits[best]!;
+  if (weights.length !== logits.length) weights = new Float64Array(logits.length);
+  const kept = topK > 0 && topK < logits.length ? findTopK(logits, top, topK) : noBorder;
+  // exp is most of the work: left out where `minP` excludes a token clearly
+  const floor = minP > 0 ? Math.log(minP) - 1e-6 : Number.NEGATIVE_INFINITY;
   let total = 0;
   for (let id = 0; id < logits.length; id++) {
-    const weight = Math.exp((logits[id]! - top) / temperature);
-    weights[id] = weight;
-    total += weight;
+    const logit = logits[id]!;
+    const exponent = (logit - top) / temperature;
+    const weight = exponent >= floor && isWithin(kept, logit, id) ? Math.exp(exponent) : 0;
+    weights[id] = weight >= minP ? weight : 0;
+    total += weights[id]!;
   }
-  if (topP === 1) return pick(weights, null, total * draw);
-  const nucleus = findNucleus(weights, total * topP);
-  const mass = nucleus.reduce((sum, id) => sum + weights[id]!, 0);
-  return pick(weights, nucleus, mass * draw);
+  if (topP === 1) return pick(logits, noBorder, total * point);
+  const nucleus = findBorder(logits, top, weights, total * topP);
+  return pick(logits, nucleus, (nucleus === noBorder ? total : nucleus.mass) * point);
 }
 
-/** Fewest ids, most likely first, whose weights reach `wanted`. Only the likeliest are sorted, more when they are not enough. */
-function findNucleus(weights: Float64Array, wanted: number): Uint32Array {
-  for (let floor = 1e-3; ; floor *= 1e-3) {
-    const isLast = floor < Number.MIN_VALUE * 1e6;
-    const ids: number[] = [];
-    let mass = 0;
-    for (let id = 0; id < weights.length; id++) {
-      const weight = weights[id]!;
-      if (weight >= floor || (isLast && weight > 0)) {
-        ids.push(id);
-        mass += weight;
-      }
-    }
-    if (mass < wanted && !isLast) continue;
-    const sorted = Uint32Array.from(ids).sort((a, b) => weights[b]! - weights[a]! || a - b);
-    return sorted.subarray(0, countUntil(weights, sorted, wanted));
-  }
+function findTopK(logits: Float32Array, top: number, topK: number): Border {
+  for (let id = 0; id < logits.length; id++) weights[id] = logits[id]! > Number.NEGATIVE_INFINITY ? 1 : 0;
+  return findBorder(logits, top, weights, topK);
 }
 
-function countUntil(weights: Float64Array, ids: Uint32Array, wanted: number): number {
-  let mass = 0;
-  for (let count = 0; count < ids.length; count++) {
-    mass += weights[ids[count]!]!;
-    if (mass >= wanted) return count + 1;
-  }
-  return ids.length;
-}
-
-/** The first of `ids` (null: of all) at which the running sum exceeds `point`; rounding may leave the last one possible. */
-function pick(weights: Float64Array, ids: Uint32Array | null, point: number): number {
+/** The first token within the border at which the running sum exceeds `point`; rounding may leave the last one possible. */
+function pick(logits: Float32Array, border: Border, point: number): number {
   let sum = 0;
   let last = -1;
-  const total = ids?.length ?? weights.length;
-  for (let index = 0; index < total; index++) {
-    const id = ids === null ? index : ids[index]!;
+  for (let id = 0; id < logits.length; id++) {
     const weight = weights[id]!;
-    if (weight === 0) continue;
+    if (weight === 0 || !isWithin(border, logits[id]!, id)) continue;
     sum += weight;
     last = id;
     if (sum > point) return id;

@@ -1,7 +1,8 @@
+import { type ByteClasses, findByteClasses } from './byte-classes.ts';
 import type { Network, Rule } from './network.ts';
 
 /** Where to go on when the rules that are open return, innermost first; null: nothing is open. */
-interface Stack {
+export interface Stack {
   readonly id: number;
   readonly returnTo: number;
   readonly parent: Stack | null;
@@ -19,35 +20,63 @@ export interface Node {
   readonly positions: readonly Position[];
   /** The text is complete as it stands. */
   readonly accepting: boolean;
-  /** Steps already taken, by byte; null: no text goes on so. */
-  readonly next: Map<number, Node | null>;
+  /** Steps already taken, by byte class; null: no text goes on so. */
+  readonly next: (Node | null | undefined)[];
+  /** Given by `NodeClasses`, null before. */
+  nodeClass: number | null;
+  /** What `FreeText` has found out: at least so much plain text is free, exactly so much; none follows after so much. */
+  readonly free: { characters: number; isExact: boolean; closedAfter: number | null };
 }
 
 /** More positions at once than any sensible grammar has: each ambiguous level of nesting doubles them. */
 const maxPositions = 1024;
 /** Nodes remembered before all are forgotten; those still in use live on. */
-const maxNodes = 50_000;
+const maxNodes = 8_192;
 
 /** Runs a pruned network by building the deterministic automaton as far as it is walked. */
 export class Automaton {
   readonly #network: Network;
   readonly #onAmbiguous: () => Error;
+  readonly #byteClasses: ByteClasses;
   readonly #nodes = new Map<string, Node>();
+  readonly #root: Rule;
   #stackTotal = 0;
-  readonly initial: Node;
+  #initial: Node;
 
   /** @param onAmbiguous makes the error for a text that can be read in too many ways at once */
   constructor(network: Network, root: Rule, onAmbiguous: () => Error) {
     this.#network = network;
     this.#onAmbiguous = onAmbiguous;
-    const bottom: Stack = { id: this.#stackTotal++, returnTo: -1, parent: null, children: new Map() };
-    const node = this.#close([{ state: root.start, stack: bottom }]);
-    this.initial = node ?? { positions: [], accepting: false, next: new Map() };
+    this.#byteClasses = findByteClasses(network.states);
+    this.#root = root;
+    this.#initial = this.#open();
+  }
+
+  get initial(): Node {
+    return this.#initial;
+  }
+
+  get nodeTotal(): number {
+    return this.#nodes.size;
+  }
+
+  get byteClasses(): ByteClasses {
+    return this.#byteClasses;
   }
 
   step(node: Node, byte: number): Node | null {
-    const known = node.next.get(byte);
-    if (known !== undefined) return known;
+    const byteClass = this.#byteClasses.of[byte] as number;
+    const known = node.next[byteClass];
+    return known === undefined ? this.#advance(node, byte, byteClass) : known;
+  }
+
+  #open(): Node {
+    const bottom: Stack = { id: this.#stackTotal++, returnTo: -1, parent: null, children: new Map() };
+    const node = this.#close([{ state: this.#root.start, stack: bottom }]);
+    return node ?? buildNode([], false);
+  }
+
+  #advance(node: Node, byte: number, byteClass: number): Node | null {
     const reached: Position[] = [];
     for (const { state, stack } of node.positions) {
       for (const { low, high, to } of this.#network.states[state]?.bytes ?? []) {
@@ -55,19 +84,20 @@ export class Automaton {
       }
     }
     const next = reached.length === 0 ? null : this.#close(reached);
-    node.next.set(byte, next);
+    node.next[byteClass] = next;
     return next;
   }
 
   /** Follows everything that eats nothing: empty edges, calls, returns. */
   #close(reached: readonly Position[]): Node | null {
-    const seen = new Set<string>();
+    const seen = new Set<number>();
     const pending = [...reached];
-    const positions: (Position & { readonly key: string })[] = [];
+    const positions: Position[] = [];
+    const keys: number[] = [];
     let accepting = false;
     for (let position = pending.pop(); position !== undefined; position = pending.pop()) {
       const { state, stack } = position;
-      const key = `${state}.${stack.id}`;
+      const key = stack.id * this.#network.states.length + state;
       if (seen.has(key)) continue;
       seen.add(key);
       if (seen.size > maxPositions) throw this.#onAmbiguous();
@@ -78,13 +108,16 @@ export class Automaton {
       }
       const edges = this.#network.states[state];
       if (edges === undefined) continue;
-      if (edges.bytes.length > 0) positions.push({ state, stack, key });
+      if (edges.bytes.length > 0) {
+        positions.push(position);
+        keys.push(key);
+      }
       for (const to of edges.empty) pending.push({ state: to, stack });
       for (const { rule, to } of edges.calls) pending.push({ state: rule.start, stack: this.#push(stack, to) });
     }
     if (positions.length === 0 && !accepting) return null;
-    const key = `${accepting ? '+' : '-'}${positions.map((position) => position.key).sort()}`;
-    return this.#intern(key, { positions, accepting, next: new Map() });
+    const key = `${accepting ? '+' : '-'}${keys.sort((a, b) => a - b)}`;
+    return this.#intern(key, buildNode(positions, accepting));
   }
 
   #push(stack: Stack, returnTo: number): Stack {
@@ -99,12 +132,19 @@ export class Automaton {
   #intern(key: string, node: Node): Node {
     const known = this.#nodes.get(key);
     if (known !== undefined) return known;
-    if (this.#nodes.size >= maxNodes) {
-      this.#nodes.clear();
-      // all others are reached through it
-      this.initial.next.clear();
-    }
+    if (this.#nodes.size >= maxNodes) this.#forget();
     this.#nodes.set(key, node);
     return node;
   }
+
+  /** The old nodes, and the stacks below them, go with the last answer that stands on one of them. */
+  #forget(): void {
+    this.#nodes.clear();
+    this.#initial = this.#open();
+  }
+}
+
+function buildNode(positions: readonly Position[], accepting: boolean): Node {
+  const free = { characters: 0, isExact: false, closedAfter: null };
+  return { positions, accepting, next: [], nodeClass: null, free };
 }

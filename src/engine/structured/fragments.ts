@@ -52,12 +52,21 @@ export function choice(options: readonly Fragment[]): Fragment {
 /** @param max null: any number. Every repetition is a copy, so a long part is better called as a rule. */
 export function repeat(part: Fragment, min: number, max: number | null): Fragment {
   return (network, from, to) => {
+    const copies = max ?? min;
+    const bases: number[] = [];
     let at = from;
-    for (let count = 0; count < (max ?? min); count++) {
+    for (let count = 0; count < copies; count++) {
       const next = network.addState();
+      bases.push(next);
       if (count >= min) network.addEmpty(at, to);
       part(network, at, next);
       at = next;
+    }
+    const stride = (bases[1] ?? 0) - (bases[0] ?? 0);
+    const end = network.states.length;
+    const areAlike = bases.every((base, copy) => (bases[copy + 1] ?? end) - base === stride);
+    if (copies > 1 && areAlike) {
+      network.addChain({ from, base: bases[0] ?? 0, stride, copies, min, isBounded: max !== null });
     }
     if (max !== null) return network.addEmpty(at, to);
     const loop = network.addState();
@@ -75,7 +84,7 @@ export function optional(part: Fragment): Fragment {
 
 /** One character of the ranges as UTF-8; surrogates have no encoding and are left out. */
 export function characters(ranges: readonly CodeRange[]): Fragment {
-  const sequences = ranges.flatMap(([low, high]) => splitUtf8(low, high));
+  const sequences = ranges.flatMap(splitUtf8);
   return (network, from, to) => {
     for (const bytes of sequences) {
       let at = from;
@@ -88,7 +97,8 @@ export function characters(ranges: readonly CodeRange[]): Fragment {
   };
 }
 
-type ByteRanges = readonly CodeRange[];
+/** Of each byte of an encoding in turn, first and last value. */
+export type ByteRanges = readonly (readonly [low: number, high: number])[];
 
 /** Ranges of code points whose encodings have one length, in order; the surrogates lie between the third and fourth. */
 const lengthRanges: readonly CodeRange[] = [
@@ -99,7 +109,8 @@ const lengthRanges: readonly CodeRange[] = [
   [0x10000, 0x10ffff],
 ];
 
-function splitUtf8(low: number, high: number): readonly ByteRanges[] {
+/** All encodings of the characters of a range, and nothing else. */
+export function splitUtf8([low, high]: CodeRange): readonly ByteRanges[] {
   return lengthRanges.flatMap(([start, end]) => {
     const [first, last] = [Math.max(low, start), Math.min(high, end)];
     return first <= last ? splitBytes(encodeCode(first), encodeCode(last)) : [];

@@ -19,25 +19,32 @@ const options: Options = {
 
 const withoutMeta: Options = { meta: false, validateSchema: false };
 
-/** By the schema object itself: the lines of a batch bring the same one again and again. */
-const compiledSchemas = new WeakMap<SchemaObject, ValidateFunction>();
+/** Compiled schemas kept, by their text: each request brings a copy of its own. */
+const keptSchemas = 128;
+const compiledSchemas = new Map<string, ValidateFunction>();
 
 /** A draft's validator of schemas, kept, and what makes validators of values, fresh: the same $id must not meet twice. */
 const draft2020 = { schemas: new Ajv2020(options), open: () => new Ajv2020({ ...options, ...withoutMeta }) };
 const draft7 = { schemas: new Ajv(options), open: () => new Ajv({ ...options, ...withoutMeta }) };
 
 function compileSchema(schema: SchemaObject): ValidateFunction {
-  const known = compiledSchemas.get(schema);
-  if (known !== undefined) return known;
+  const text = writeSchema(schema);
+  const validate = compiledSchemas.get(text) ?? buildValidator(schema);
+  compiledSchemas.delete(text);
+  compiledSchemas.set(text, validate);
+  const [oldest] = compiledSchemas.size > keptSchemas ? compiledSchemas.keys() : [];
+  if (oldest !== undefined) compiledSchemas.delete(oldest);
+  return validate;
+}
+
+function buildValidator(schema: SchemaObject): ValidateFunction {
   // drafts before 2019 have another form of tuples; without `$schema` the current draft is meant
   const draft = /draft-0[67]/.test(String(schema['$schema'] ?? '')) ? draft7 : draft2020;
   try {
     const own = Object.fromEntries(Object.entries(schema).filter(([keyword]) => keyword !== '$schema'));
     const isValid = draft.schemas.validateSchema(own);
     if (isValid !== true) throw new Error(draft.schemas.errorsText(draft.schemas.errors, { dataVar: 'schema' }));
-    const validate = draft.open().compile(schema);
-    compiledSchemas.set(schema, validate);
-    return validate;
+    return draft.open().compile(schema);
   } catch (error) {
     const isEndless = error instanceof RangeError;
     const reason = isEndless

@@ -4,6 +4,8 @@
  *
  * N1. Reaching a rule's `end` returns to where it was called; `end` has no edges of its own.
  * N2. After `prune`, from every state that an edge leads to, some finite text completes the rule.
+ * N3. The copies of a chain are alike: an edge of one leads inside it, to where the next copy begins, or to a place
+ *     that all of them share.
  */
 
 export interface Rule {
@@ -23,18 +25,41 @@ interface CallEdge {
   readonly to: number;
 }
 
-interface State {
+export interface State {
+  readonly bytes: readonly ByteEdge[];
+  readonly empty: readonly number[];
+  readonly calls: readonly CallEdge[];
+}
+
+interface OpenState extends State {
   bytes: ByteEdge[];
   empty: number[];
   calls: CallEdge[];
+}
+
+/**
+ * Copies of one part in a row. Copy n has the states [base + n · stride, base + (n + 1) · stride); the first of them is
+ * where n + 1 repetitions are done.
+ */
+export interface Chain {
+  /** Where the first copy begins; no state of the chain. */
+  readonly from: number;
+  readonly base: number;
+  readonly stride: number;
+  readonly copies: number;
+  /** Repetitions before the chain may be left. */
+  readonly min: number;
+  /** No more repetitions than copies? Otherwise a loop follows the last one. */
+  readonly isBounded: boolean;
 }
 
 /** Adds paths between two states, which read exactly what the fragment stands for. */
 export type Fragment = (network: Network, from: number, to: number) => void;
 
 export class Network {
-  readonly states: State[] = [];
+  readonly #states: OpenState[] = [];
   readonly ends = new Set<number>();
+  readonly chains: Chain[] = [];
   readonly #maxStates: number;
   readonly #onOverflow: () => Error;
 
@@ -44,9 +69,13 @@ export class Network {
     this.#onOverflow = onOverflow;
   }
 
+  get states(): readonly State[] {
+    return this.#states;
+  }
+
   addState(): number {
-    if (this.states.length >= this.#maxStates) throw this.#onOverflow();
-    return this.states.push({ bytes: [], empty: [], calls: [] }) - 1;
+    if (this.#states.length >= this.#maxStates) throw this.#onOverflow();
+    return this.#states.push({ bytes: [], empty: [], calls: [] }) - 1;
   }
 
   addBytes(from: number, low: number, high: number, to: number): void {
@@ -68,39 +97,25 @@ export class Network {
     return rule;
   }
 
-  /** Drops every edge that no finite text can follow to the end of its rule. Returns whether `root` matches anything. */
-  prune(root: Rule): boolean {
-    const live = this.#findLive();
-    for (const state of this.states) {
-      state.bytes = state.bytes.filter(({ to }) => live.has(to));
-      state.empty = state.empty.filter((to) => live.has(to));
-      state.calls = state.calls.filter(({ rule, to }) => live.has(rule.start) && live.has(to));
+  /** Copies that are not alike are no chain and left out. */
+  addChain(chain: Chain): void {
+    this.chains.push(chain);
+  }
+
+  /**
+   * Drops every edge that no finite text can follow to the end of its rule.
+   * @param shortest of each state, as `findShortest` gives it
+   */
+  prune(shortest: Float64Array): void {
+    const isLive = (state: number): boolean => (shortest[state] ?? Number.POSITIVE_INFINITY) < Number.POSITIVE_INFINITY;
+    for (const state of this.#states) {
+      state.bytes = state.bytes.filter(({ to }) => isLive(to));
+      state.empty = state.empty.filter(isLive);
+      state.calls = state.calls.filter(({ rule, to }) => isLive(rule.start) && isLive(to));
     }
-    return live.has(root.start);
   }
 
-  /** Least fixed point: a state lives when it is an end, or an edge leads to a living state through a living rule. */
-  #findLive(): ReadonlySet<number> {
-    const live = new Set<number>(this.ends);
-    for (let before = -1; before !== live.size; ) {
-      before = live.size;
-      // edges mostly lead forward, so going backward settles most states in one pass
-      for (let index = this.states.length - 1; index >= 0; index--) {
-        if (!live.has(index) && isLive(this.#state(index), live)) live.add(index);
-      }
-    }
-    return live;
+  #state(index: number): OpenState {
+    return this.#states[index] as OpenState;
   }
-
-  #state(index: number): State {
-    return this.states[index] as State;
-  }
-}
-
-function isLive({ bytes, empty, calls }: State, live: ReadonlySet<number>): boolean {
-  return (
-    bytes.some(({ to }) => live.has(to)) ||
-    empty.some((to) => live.has(to)) ||
-    calls.some(({ rule, to }) => live.has(rule.start) && live.has(to))
-  );
 }

@@ -9,3 +9,10 @@ export function openTokenDecoder(tokenBytes: (id: number) => Uint8Array): TokenD
     flush: () => decoder.decode(),
   };
 }
+
+/** Do these bytes end inside a character, so that a streaming decoder waits for more? The last three are enough. */
+export function endInsideCharacter(bytes: Uint8Array): boolean {
+  const decoder = new TextDecoder();
+  decoder.decode(bytes, { stream: true });
+  return decoder.decode() !== '';
+}

@@ -8,6 +8,7 @@ import { openGrammarCompiler } from '../../../../src/engine/structured/grammar.t
 import { validateJson } from '../../../../src/engine/structured/json-schema.ts';
 import { openTokenizer } from '../../../../src/engine/tokenizer/tokenizer.ts';
 import { buildAnswerSchema } from '../../../../src/pipeline/answer.schema.ts';
+import { neutralSampling } from '../../../support/neutral-sampling.ts';
 
 let tokenizer: Tokenizer;
 let compiler: GrammarCompiler;
@@ -16,7 +17,7 @@ let stopId: number;
 beforeAll(async () => {
   tokenizer = await openTokenizer(fileURLToPath(new URL('../../../../model/quire-nano', import.meta.url)));
   stopId = tokenizer.specialId('<|im_end|>');
-  compiler = await openGrammarCompiler(tokenizer, [stopId]);
+  compiler = openGrammarCompiler(tokenizer, [stopId]);
 });
 
 type Schema = Readonly<Record<string, unknown>>;
@@ -32,46 +33,38 @@ interface Written {
 const noise = ((random) => Float32Array.from({ length: 3 * 4096 }, () => random.next() * 4))(new SeededRandom(1));
 
 /** What a model that knows nothing writes: random logits, masked, sampled. */
-async function writeAtRandom(
-  format: Exclude<AnswerFormat, { type: 'text' }>,
-  seed: number,
-  most: number,
-): Promise<Written> {
-  const grammar = await compiler.compile(format);
+function writeAtRandom(format: Exclude<AnswerFormat, { type: 'text' }>, seed: number, most: number): Written {
+  const grammar = compiler.compile(format);
   const random = new SeededRandom(seed);
-  const sampler = openSampler({ seed, temperature: 1, topP: 1 });
   const rows = tokenizer.vocabularySize;
+  const sampler = openSampler({ ...neutralSampling, seed }, { vocabularySize: rows, promptIds: [], draws: 0 });
   const ids: number[] = [];
-  try {
-    while (ids.length < most) {
-      if (await grammar.isComplete()) return { text: tokenizer.decode(ids), complete: true };
-      const start = Math.floor(random.next() * (noise.length - rows));
-      const logits = noise.slice(start, start + rows);
-      await grammar.mask(logits);
-      const id = sampler.sample(logits);
-      grammar.accept(id);
-      if (id === stopId) return { text: tokenizer.decode(ids), complete: true };
-      ids.push(id);
-    }
-    return { text: tokenizer.decode(ids), complete: false };
-  } finally {
-    grammar.close();
+  while (ids.length < most) {
+    if (grammar.isComplete()) return { text: tokenizer.decode(ids), complete: true };
+    const start = Math.floor(random.next() * (noise.length - rows));
+    const logits = noise.slice(start, start + rows);
+    grammar.mask(logits);
+    const id = sampler.sample(logits);
+    grammar.accept(id);
+    if (id === stopId) return { text: tokenizer.decode(ids), complete: true };
+    ids.push(id);
   }
+  return { text: tokenizer.decode(ids), complete: false };
 }
 
 /** Whether a grammar lets a text through as a finished answer, token by token under its masks. */
-async function accepts(schema: Schema, text: string): Promise<boolean> {
-  const grammar = await compiler.compile(schemaFormat(schema));
+function accepts(schema: Schema, text: string): boolean {
+  const grammar = compiler.compile(schemaFormat(schema));
   for (const id of [...tokenizer.encodePlain(text), stopId]) {
-    if (!(await findAllowed(grammar)).includes(id)) return false;
+    if (!findAllowed(grammar).includes(id)) return false;
     grammar.accept(id);
   }
   return true;
 }
 
-async function findAllowed(grammar: Grammar, rows = tokenizer.vocabularySize): Promise<readonly number[]> {
+function findAllowed(grammar: Grammar, rows = tokenizer.vocabularySize): readonly number[] {
   const logits = new Float32Array(rows);
-  await grammar.mask(logits);
+  grammar.mask(logits);
   return [...logits.keys()].filter((id) => logits[id] === 0);
 }
 
@@ -160,10 +153,10 @@ const closing: readonly (readonly [string, Schema])[] = [
 ];
 
 describe('openGrammarCompiler', () => {
-  it.each(closing)('makes a model that knows nothing write valid JSON: %s', async (_, schema) => {
+  it.each(closing)('makes a model that knows nothing write valid JSON: %s', (_, schema) => {
     let finished = 0;
     for (let seed = 0; seed < 4; seed++) {
-      const { text, complete } = await writeAtRandom(schemaFormat(schema), seed, 1000);
+      const { text, complete } = writeAtRandom(schemaFormat(schema), seed, 1000);
       if (!complete) continue;
       finished++;
       expect(validateJson(schema, JSON.parse(text)), text).toBeNull();
@@ -171,69 +164,69 @@ describe('openGrammarCompiler', () => {
     expect(finished).toBeGreaterThan(0);
   });
 
-  it('lets any object through for the format json, and nothing else', async () => {
+  it('lets any object through for the format json, and nothing else', () => {
     for (const text of ['{}', '{"a":[1,-2.5e3,"x\\"\\u00e9",{"b":null}],"漢":true}']) {
-      expect(await accepts({ type: 'object' }, text)).toBe(true);
+      expect(accepts({ type: 'object' }, text)).toBe(true);
     }
     for (const text of ['[]', '{"a":1,}', '{"a" :1}', '{"a":01}', '{"a":"\t"}', '{"a":"\\ud800"}', '{} ']) {
-      expect(await accepts({ type: 'object' }, text)).toBe(false);
+      expect(accepts({ type: 'object' }, text)).toBe(false);
     }
-    const { text } = await writeAtRandom({ type: 'json' }, 1, 30);
+    const { text } = writeAtRandom({ type: 'json' }, 1, 30);
     expect(text.startsWith('{')).toBe(true);
   });
 
-  it('counts characters, not escapes or bytes, and lets quotes be quoted', async () => {
+  it('counts characters, not escapes or bytes, and lets quotes be quoted', () => {
     const schema = { type: 'string', maxLength: 3 };
-    for (const text of ['"\\"\\\\\\n"', '"漢字!"', '"👍👍👍"']) expect(await accepts(schema, text)).toBe(true);
-    expect(await accepts(schema, '"abcd"')).toBe(false);
+    for (const text of ['"\\"\\\\\\n"', '"漢字!"', '"👍👍👍"']) expect(accepts(schema, text)).toBe(true);
+    expect(accepts(schema, '"abcd"')).toBe(false);
   });
 
-  it('writes members in the order of the schema, whichever order was compiled before', async () => {
+  it('writes members in the order of the schema, whichever order was compiled before', () => {
     const [a, b] = [{ const: 1 }, { const: 2 }];
     const required = ['a', 'b'];
-    expect(await accepts({ type: 'object', properties: { a, b }, required }, '{"a":1,"b":2}')).toBe(true);
-    expect(await accepts({ type: 'object', properties: { b, a }, required }, '{"b":2,"a":1}')).toBe(true);
-    expect(await accepts({ type: 'object', properties: { b, a }, required }, '{"a":1,"b":2}')).toBe(false);
+    expect(accepts({ type: 'object', properties: { a, b }, required }, '{"a":1,"b":2}')).toBe(true);
+    expect(accepts({ type: 'object', properties: { b, a }, required }, '{"b":2,"a":1}')).toBe(true);
+    expect(accepts({ type: 'object', properties: { b, a }, required }, '{"a":1,"b":2}')).toBe(false);
   });
 
-  it('treats properties as an object that has no others', async () => {
+  it('treats properties as an object that has no others', () => {
     const schema = { properties: { a: { const: 1 } } };
-    expect(await accepts(schema, '{"a":1}')).toBe(true);
-    expect(await accepts(schema, '{}')).toBe(true);
-    expect(await accepts(schema, '{"b":1}')).toBe(false);
-    expect(await accepts(schema, '7')).toBe(false);
+    expect(accepts(schema, '{"a":1}')).toBe(true);
+    expect(accepts(schema, '{}')).toBe(true);
+    expect(accepts(schema, '{"b":1}')).toBe(false);
+    expect(accepts(schema, '7')).toBe(false);
   });
 
-  it('never allows a control token, nor a row of the head beyond the tokenizer', async () => {
-    const grammar = await compiler.compile(
+  it('never allows a control token, nor a row of the head beyond the tokenizer', () => {
+    const grammar = compiler.compile(
       schemaFormat({ type: 'object', properties: { a: { type: 'string' } }, required: ['a'] }),
     );
     for (const id of tokenizer.encodePlain('{"a":"x')) grammar.accept(id);
-    const allowed = await findAllowed(grammar, tokenizer.vocabularySize + 64);
+    const allowed = findAllowed(grammar, tokenizer.vocabularySize + 64);
     expect(allowed.length).toBeGreaterThan(3000);
     expect(Math.max(...allowed)).toBeLessThan(tokenizer.specialId('[BOS]'));
   });
 
-  it('allows a stop token only when the answer is complete, and then says so', async () => {
-    const grammar = await compiler.compile(schemaFormat({ const: { a: 1 } }));
+  it('allows a stop token only when the answer is complete, and then says so', () => {
+    const grammar = compiler.compile(schemaFormat({ const: { a: 1 } }));
     for (const id of tokenizer.encodePlain('{"a":1}')) {
-      expect(await grammar.isComplete()).toBe(false);
-      expect(await findAllowed(grammar)).not.toContain(stopId);
+      expect(grammar.isComplete()).toBe(false);
+      expect(findAllowed(grammar)).not.toContain(stopId);
       grammar.accept(id);
     }
-    expect(await grammar.isComplete()).toBe(true);
-    expect(await findAllowed(grammar)).toEqual([stopId]);
+    expect(grammar.isComplete()).toBe(true);
+    expect(findAllowed(grammar)).toEqual([stopId]);
   });
 
-  it('is not complete while a number may still grow, though it may stop', async () => {
-    const grammar = await compiler.compile(schemaFormat({ type: 'integer' }));
+  it('is not complete while a number may still grow, though it may stop', () => {
+    const grammar = compiler.compile(schemaFormat({ type: 'integer' }));
     for (const id of tokenizer.encodePlain('12')) grammar.accept(id);
-    expect(await grammar.isComplete()).toBe(false);
-    expect(await findAllowed(grammar)).toContain(stopId);
+    expect(grammar.isComplete()).toBe(false);
+    expect(findAllowed(grammar)).toContain(stopId);
   });
 
-  it('throws for a token that its mask excludes', async () => {
-    const grammar = await compiler.compile({ type: 'json' });
+  it('throws for a token that its mask excludes', () => {
+    const grammar = compiler.compile({ type: 'json' });
     const [bracket = 0] = tokenizer.encodePlain('[');
     const mistake = expect.objectContaining({ code: 'bug.invariant' });
     expect(() => grammar.accept(bracket)).toThrowError(mistake);
@@ -241,10 +234,28 @@ describe('openGrammarCompiler', () => {
     expect(() => grammar.accept(tokenizer.specialId('<think>'))).toThrowError(mistake);
   });
 
-  it('gives two answers at once a state of their own', async () => {
-    const [one, other] = [await compiler.compile({ type: 'json' }), await compiler.compile({ type: 'json' })];
+  it('ends a text with the tokens that were asked for in place of those that end an answer', () => {
+    const [endId, bracket = 0] = [tokenizer.specialId('<|tool_call_end|>'), ...tokenizer.encodePlain('{')];
+    const grammar = compiler.compile({ type: 'json' }, [endId]);
+    for (const id of tokenizer.encodePlain('{}')) grammar.accept(id);
+    expect(findAllowed(grammar)).toEqual([endId]);
+    grammar.accept(endId);
+    expect(() => grammar.accept(bracket)).toThrowError(expect.objectContaining({ code: 'bug.invariant' }));
+  });
+
+  it('rejects a schema under which the tokenizer has no token to go on with', () => {
+    const letters = { ...tokenizer, vocabularySize: 1, tokenBytes: () => Uint8Array.from(Buffer.from('{')) };
+    const grammar = openGrammarCompiler(letters, []).compile({ type: 'json' });
+    grammar.mask(new Float32Array(1));
+    grammar.accept(0);
+    const refusal = { code: 'input.schema', message: expect.stringMatching(/no token of the model/) };
+    expect(() => grammar.mask(new Float32Array(1))).toThrowError(expect.objectContaining(refusal));
+  });
+
+  it('gives two answers at once a state of their own', () => {
+    const [one, other] = [compiler.compile({ type: 'json' }), compiler.compile({ type: 'json' })];
     for (const id of tokenizer.encodePlain('{"a":')) one.accept(id);
-    expect(await findAllowed(other)).toEqual(await findAllowed(await compiler.compile({ type: 'json' })));
+    expect(findAllowed(other)).toEqual(findAllowed(compiler.compile({ type: 'json' })));
   });
 
   it.each<[string, Schema, RegExp]>([
@@ -271,26 +282,24 @@ describe('openGrammarCompiler', () => {
       { type: 'array', prefixItems: Array.from({ length: 150 }, () => ({ type: 'string', maxLength: 4000 })) },
       /more than \d+ states/,
     ],
-  ])('rejects %s by name and goes on working', async (_, schema, message) => {
+  ])('rejects %s by name and goes on working', (_, schema, message) => {
     const refusal = { code: 'input.schema', param: 'schema', message: expect.stringMatching(message) };
-    await expect(compiler.compile(schemaFormat(schema))).rejects.toMatchObject(refusal);
-    expect(await accepts({ const: 1 }, '1')).toBe(true);
+    expect(() => compiler.compile(schemaFormat(schema))).toThrowError(expect.objectContaining(refusal));
+    expect(accepts({ const: 1 }, '1')).toBe(true);
   });
 
-  it('rejects alternatives that cannot be told apart at every level, instead of growing without end', async () => {
+  it('rejects alternatives that cannot be told apart at every level, instead of growing without end', () => {
     const either = { type: 'array', items: { anyOf: [{ $ref: '#/$defs/a' }, { $ref: '#/$defs/b' }] } };
-    const grammar = await compiler.compile(schemaFormat({ $defs: { a: either, b: either }, $ref: '#/$defs/a' }));
+    const grammar = compiler.compile(schemaFormat({ $defs: { a: either, b: either }, $ref: '#/$defs/a' }));
     const [bracket = 0] = tokenizer.encodePlain('[');
-    const nestOn = async (): Promise<void> => {
+    const nestOn = (): void => {
       for (let depth = 0; depth < 40; depth++) {
-        await findAllowed(grammar);
+        findAllowed(grammar);
         grammar.accept(bracket);
       }
     };
-    await expect(nestOn()).rejects.toMatchObject({
-      code: 'input.schema',
-      message: expect.stringMatching(/too many ways/),
-    });
+    const refusal = { code: 'input.schema', message: expect.stringMatching(/too many ways/) };
+    expect(nestOn).toThrowError(expect.objectContaining(refusal));
   });
 
   it.each<[string, Schema, string]>([
@@ -299,8 +308,8 @@ describe('openGrammarCompiler', () => {
     ['multipleOf', { type: 'integer', multipleOf: 5 }, '3'],
     ['a pattern that looks ahead', { type: 'string', pattern: '^(?=a)' }, '"b"'],
     ['a pattern that repeats without end', { type: 'string', pattern: '^((a{1,300}b){1,300})$' }, '"b"'],
-  ])('leaves %s to the check of the finished value', async (_, schema, text) => {
-    expect(await accepts(schema, text)).toBe(true);
+  ])('leaves %s to the check of the finished value', (_, schema, text) => {
+    expect(accepts(schema, text)).toBe(true);
     expect(validateJson(schema, JSON.parse(text))).not.toBeNull();
   });
 });

@@ -1,7 +1,8 @@
 import { fileURLToPath } from 'node:url';
 import { beforeAll, describe, expect, it } from 'vitest';
+import { AppError } from '../../../../src/base/errors.ts';
 import type { Tokenizer } from '../../../../src/engine/ports.ts';
-import { openOutputParser, parseOutput, parseToolCalls } from '../../../../src/engine/tokenizer/output-parser.ts';
+import { type OutputDelta, openOutputParser, parseOutput } from '../../../../src/engine/tokenizer/output-parser.ts';
 import { openTokenizer } from '../../../../src/engine/tokenizer/tokenizer.ts';
 
 let tokenizer: Tokenizer;
@@ -95,16 +96,76 @@ describe('openOutputParser', () => {
   });
 });
 
-describe('parseToolCalls', () => {
-  it('keeps a call that was cut off in its arguments, as it stands', () => {
-    const ids = encode('<|tool_calls_section_begin|>', ...call('functions.search:3', '{"query":"no').slice(0, 4));
-    expect(parseToolCalls(ids, tokenizer)).toEqual([
-      { id: 'functions.search:3', name: 'search', arguments: '{"query":"no' },
+describe('openOutputParser, tool calls', () => {
+  const parse = (...parts: readonly string[]) => {
+    const parser = openOutputParser(tokenizer);
+    const ids = encode('</think>', '<|tool_calls_section_begin|>', ...parts);
+    const deltas = [...ids.map((id) => parser.push(id)), parser.flush()].filter((delta) => delta !== null);
+    return { deltas, toolCalls: parser.result().toolCalls };
+  };
+
+  /** What a reader of the deltas alone has in the end. */
+  const join = (deltas: readonly OutputDelta[]) => {
+    const calls: { id: string; name: string; arguments: string }[] = [];
+    for (const delta of deltas) {
+      if (delta.channel !== 'tool-call') continue;
+      const { index, id, name, arguments: text } = delta.call;
+      if (id !== null && name !== null) calls[index] = { id, name, arguments: text };
+      else (calls[index] as { arguments: string }).arguments += text;
+    }
+    return calls;
+  };
+
+  it('announces a call with its id and name, and gives its arguments in pieces', () => {
+    const { deltas, toolCalls } = parse(
+      ...call('functions.note:0', '{"text":"漢"}'),
+      ...call('functions.note:1', '{}'),
+    );
+    expect(deltas[0]).toEqual({
+      channel: 'tool-call',
+      call: { index: 0, id: 'functions.note:0', name: 'note', arguments: '' },
+    });
+    expect(deltas.length).toBeGreaterThan(5);
+    expect(join(deltas)).toEqual(toolCalls);
+    expect(toolCalls).toEqual([
+      { id: 'functions.note:0', name: 'note', arguments: '{"text":"漢"}' },
+      { id: 'functions.note:1', name: 'note', arguments: '{}' },
     ]);
   });
 
+  it('leaves out white space around arguments, never within them', () => {
+    const { deltas, toolCalls } = parse(...call('a', ' \n {"b": 1,\n "c": 2} \n'));
+    expect(toolCalls).toEqual([{ id: 'a', name: 'a', arguments: '{"b": 1,\n "c": 2}' }]);
+    expect(join(deltas)).toEqual(toolCalls);
+  });
+
+  it('keeps a call that was cut off in its arguments, as it stands', () => {
+    const { deltas, toolCalls } = parse(...call('functions.search:3', '{"query":"no ').slice(0, 4));
+    expect(toolCalls).toEqual([{ id: 'functions.search:3', name: 'search', arguments: '{"query":"no' }]);
+    expect(join(deltas)).toEqual(toolCalls);
+  });
+
+  it('gives a character that was cut off as a replacement', () => {
+    const parser = openOutputParser(tokenizer);
+    for (const id of encode('<|tool_calls_section_begin|>', ...call('a', '"').slice(0, 4))) parser.push(id);
+    const [first = 0] = tokenizer.encodePlain('漢');
+    expect(parser.push(first)).toBeNull();
+    expect(parser.flush()).toMatchObject({ call: { arguments: '\ufffd' } });
+    expect(parser.result().toolCalls).toEqual([{ id: 'a', name: 'a', arguments: '"\ufffd' }]);
+  });
+
+  it('ends a call where the next one begins, and where the section ends', () => {
+    const parts = [...call('a', '1').slice(0, 4), ...call('b', '2').slice(0, 4), '<|tool_calls_section_end|>', 'noise'];
+    const { deltas, toolCalls } = parse(...parts);
+    expect(toolCalls).toEqual([
+      { id: 'a', name: 'a', arguments: '1' },
+      { id: 'b', name: 'b', arguments: '2' },
+    ]);
+    expect(join(deltas)).toEqual(toolCalls);
+  });
+
   it('drops what is no call: without arguments, without an id, or text between calls', () => {
-    const ids = encode(
+    const { deltas, toolCalls } = parse(
       'noise',
       '<|tool_call_begin|>',
       'functions.x:0',
@@ -113,6 +174,38 @@ describe('parseToolCalls', () => {
       'noise',
       ...call('lookup', '[]'),
     );
-    expect(parseToolCalls(ids, tokenizer)).toEqual([{ id: 'lookup', name: 'lookup', arguments: '[]' }]);
+    expect(toolCalls).toEqual([{ id: 'lookup', name: 'lookup', arguments: '[]' }]);
+    expect(join(deltas)).toEqual(toolCalls);
+  });
+
+  it('reads the other spelling of the section markers', () => {
+    const renamed = new Map([
+      ['<|tool_call_section_begin|>', '<|tool_calls_section_begin|>'],
+      ['<|tool_call_section_end|>', '<|tool_calls_section_end|>'],
+    ]);
+    const other: Tokenizer = {
+      ...tokenizer,
+      vocabularySize: tokenizer.vocabularySize,
+      encodePlain: (text) => tokenizer.encodePlain(text),
+      tokenBytes: (id) => tokenizer.tokenBytes(id),
+      decode: (some) => tokenizer.decode(some),
+      openDecoder: () => tokenizer.openDecoder(),
+      specialId: (token) => {
+        if ([...renamed.values()].includes(token)) throw new AppError('input.model-folder', `no ${token}`);
+        return tokenizer.specialId(renamed.get(token) ?? token);
+      },
+    };
+    const ids = encode(
+      '</think>',
+      'x',
+      '<|tool_calls_section_begin|>',
+      ...call('a', '1'),
+      '<|tool_calls_section_end|>',
+    );
+    expect(parseOutput(ids, other)).toEqual({
+      reasoning: '',
+      content: 'x',
+      toolCalls: [{ id: 'a', name: 'a', arguments: '1' }],
+    });
   });
 });
