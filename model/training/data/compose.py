@@ -149,8 +149,9 @@ def _files(draw: Draw, kind: Kind, grid: Grid, form: DocumentForm) -> list[Block
             line = mark.format(a=fact.attribute.phrase, v=fact.value.text)
             start = line.index(fact.attribute.phrase)
             quote = line[start : line.index(fact.value.text, start) + len(fact.value.text)]
+            # what stands between the heading and the fact is read with it: it is short, and copying is what comes easily
+            statements.append(Statement(fact, line, quote, style="files", lead=(*lines, line[:start])))
             lines.append(line)
-            statements.append(Statement(fact, line, quote, style="files", lead=(heading,)))
         if draw.chance(0.3):
             lines.append(fill_slots(draw, draw.choice(kind.filler)))
         blocks.append(Block("\n".join(lines), statements))

@@ -11,15 +11,23 @@ def look(words: str) -> str:
 
 
 def read(statement: Statement) -> list[str | Segment]:
-    """What is above the words, then the words; the value is what had to be found."""
+    """What is above the words, then the words; the value is what had to be found.
+
+    A table's header is a line by itself. From a heading to its fact all is one line: white space is free in a quote.
+    """
     mark = f"\nRead [1, p. {statement.page}]: "
-    parts: list[str | Segment] = [f"{mark}{line}" for line in statement.lead]
+    parts: list[str | Segment] = []
+    before = mark
+    if statement.style == "files":
+        before += " ".join(line for line in statement.lead if line)
+        before += "" if before.endswith(" ") else " "
+    else:
+        parts += [f"{mark}{line}" for line in statement.lead]
     value = statement.fact.value.text
-    # in a table's row the value is the last thing to look for, and the row stands there as a whole
+    # a row of a table stands there as a whole, whichever of its cells is asked for
     start = statement.quote.rfind(value)
-    parts += [mark + statement.quote[:start], sought(value)]
     rest = statement.quote[start + len(value) :]
-    return [*parts, rest] if rest else parts
+    return [*parts, before + statement.quote[:start], sought(value), *([rest] if rest else [])]
 
 
 def cite(*statements: Statement) -> list[Citation]:

@@ -43,7 +43,7 @@ class Statement:
     page: int = 1
     #: `sentence`, `table`, `files`
     style: str = "sentence"
-    #: lines above that say what the quote is about: a heading, a table's header
+    #: what is above and says what the quote is about: a table's header, or all from the heading to the quote
     lead: tuple[str, ...] = ()
 
     @property

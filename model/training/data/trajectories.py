@@ -11,6 +11,7 @@ from .draw import Draw
 from .questions.question import columns, join_names, rivals
 from .reading import about, cite, look, read
 from .searching import read_pages, search_document
+from .statements import Statement
 from .values import SUMMABLE
 
 
@@ -40,7 +41,8 @@ def look_up_by_search(draw: Draw, built: Built) -> Turn | None:
     query = f"{fact.attribute.phrase} {fact.entity}"
     result = search_document(built.document, query, 4)
     calls = [Call("search_document", {"query": query, "limit": 4}, result, look(about(statement)))]
-    if not _shows(result, statement):
+    shown = _find_line(result, statement)
+    if shown is None:
         if draw.chance(0.5):
             return None
         pages = {"document": 1, "from": statement.page, "to": statement.page}
@@ -51,6 +53,10 @@ def look_up_by_search(draw: Draw, built: Built) -> Turn | None:
             Call("read_pages", pages, read_pages(built.document, statement.page, statement.page), f"Look: page {statement.page}")
         )
     value = fact.value.text
+    if shown is not None and statement.style == "files":
+        # the passage is what was seen: its heading, and what it has before the words
+        before = shown[: shown.index(statement.quote, len(statement.lead[0]))].removeprefix(f"[1, p. {statement.page}] ")
+        statement = replace(statement, lead=(before.rstrip(),))
     return Turn(
         question=draw.choice(("What is the {a} of {e}?", "Which {a} does {e} have?")).format(a=fact.attribute.phrase, e=fact.entity),
         thought=thought(*_unfirst(read(statement)), f"\nSo: {value}"),
@@ -108,7 +114,7 @@ def with_reflection(draw: Draw, built: Built, turn: Turn) -> Turn | None:
     return replace(turn, draft=draft, check=check, answer=replace(turn.answer, corrected=True), kind="reflection, wrong")
 
 
-def _plant(draw: Draw, built: Built, statement) -> tuple[Answer, str] | None:
+def _plant(draw: Draw, built: Built, statement: Statement) -> tuple[Answer, str] | None:
     """A wrong draft and the words that say what is wrong with it."""
     fact = statement.fact
     others = [one for one in built.statements if one.fact.attribute == fact.attribute and one.fact is not fact]
@@ -126,12 +132,11 @@ def _plant(draw: Draw, built: Built, statement) -> tuple[Answer, str] | None:
     return Answer(fact.value.text, fact.value.text, [quote]), f"Check: page {page} does not have these words."
 
 
-def _shows(result: str, statement) -> bool:
-    """All that must be read stands in one line of the result, on its page."""
-    needed = [statement.quote, *statement.lead]
-    return any(
-        line.startswith(f"[1, p. {statement.page}]") and all(part in line for part in needed) for line in result.split("\n")
-    )
+def _find_line(result: str, statement: Statement) -> str | None:
+    """The line of a search result in which all that must be read stands, on its page."""
+    needed = [statement.quote, *statement.lead[:1]]
+    lines = result.split("\n")
+    return next((one for one in lines if one.startswith(f"[1, p. {statement.page}] ") and all(part in one for part in needed)), None)
 
 
 def _unfirst(parts: list) -> list:

@@ -137,7 +137,7 @@ def test_the_product_verifies_an_exported_model(tokenizer_path, tmp_path):
             experts=8, top_k=2, yarn=Yarn(8, 4096),
         )
     )
-    initialize(network, InitialForm(offsets=(1,), gathering=(8,), match_heads=1))
+    initialize(network, InitialForm(look_back=2, match_heads=1))
     with torch.no_grad():
         for experts in network.expert_layers():
             experts.bias.copy_(torch.randn(8) * 0.02)

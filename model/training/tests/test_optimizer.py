@@ -17,7 +17,7 @@ CONFIG = ModelConfig(
 
 def build(**form):
     network = Network(CONFIG)
-    initialize(network, InitialForm(**{"offsets": (), "matching": (), "constant": 0.0, **form}))
+    initialize(network, InitialForm(**{"look_back": 0, "constant": 0.0, **form}))
     return network
 
 

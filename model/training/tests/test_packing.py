@@ -30,7 +30,7 @@ def network(tokenizer):
         experts=4, top_k=2, yarn=Yarn(8, 4096),
     )
     made = Network(config)
-    initialize(made, InitialForm(offsets=(1,), gathering=(), matching=(1,), match_heads=1))
+    initialize(made, InitialForm(look_back=2, match_heads=1))
     return made.eval()
 
 

@@ -18,7 +18,7 @@ RECIPE = {
         "vocab": 4096, "hidden": 64, "layers": 2, "heads": 2, "q_lora": 64, "latent": 96, "rope": 16, "nope": 16, "value": 16,
         "dense": 64, "expert": 32, "experts": 4, "top_k": 2,
     },
-    "initial": {"offsets": [1], "gathering": [], "match_heads": 1},
+    "initial": {"look_back": 1, "match_heads": 1},
     "warm_up": 3,
     "eval_every": 4,
     "eval_questions": 6,
