@@ -1,3 +1,4 @@
+import { sha256Hex } from '../base/hash.ts';
 import { type Logger, silentLogger } from '../base/log.ts';
 import { Engine } from './engine.ts';
 import { BlockBudget } from './kv/block-budget.ts';
@@ -73,7 +74,7 @@ export async function openEngineHost(options: EngineHostOptions): Promise<Engine
     },
     options,
   );
-  const card = { ...model.card, digest: model.weights.contentDigest() };
+  const card = { ...model.card, digest: sha256Hex(`${model.card.digest} ${model.weights.contentDigest()}`) };
   return {
     engine,
     runner,

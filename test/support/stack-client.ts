@@ -124,8 +124,9 @@ export async function submitQuestions(
             model: 'quire-nano',
             documents: [{ file_id: file.id }],
             question: `What does section ${index} say?`,
-            max_completion_tokens: 24,
-            thinking_budget: 8,
+            // lines end one after the other although they are answered together
+            max_completion_tokens: 24 + 40 * index,
+            thinking_budget: 8 + 30 * index,
             ...body,
           },
         }),
