@@ -249,7 +249,7 @@ export class AnswerState {
     const { tokenizer } = this.#deps;
     if (!Number.isSafeInteger(id) || this.ended) return false;
     if (this.#section !== null || this.#listControls().includes(id)) return true;
-    if (this.#phase === 'answer' && this.#grammar !== null) return true;
+    if (this.#phase === 'answer' && this.#grammar !== null) return id !== this.#plan?.markers.sectionStart;
     return id >= 0 && id < tokenizer.vocabularySize && tokenizer.tokenBytes(id).length > 0;
   }
 

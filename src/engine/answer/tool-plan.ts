@@ -51,7 +51,7 @@ export function planTools(
   if (toolChoice.type === 'function' && chosen.length === 0) {
     throw invalid('tool_choice', `tool_choice is ${toolChoice.name}, allowed: ${names.join(', ')}`);
   }
-  for (const tool of chosen) tryCompile(tool, tools, names, grammars);
+  for (const tool of chosen) tryCompile(tool, names.indexOf(tool.name), grammars);
   return {
     markers,
     tools: chosen,
@@ -73,17 +73,12 @@ function readTool(tool: Readonly<Record<string, unknown>>, index: number): Plann
   return { name, schema: Object.hasOwn(parameters, 'type') ? parameters : { ...parameters, type: 'object' } };
 }
 
-function tryCompile(
-  { name, schema }: PlannedTool,
-  tools: readonly unknown[],
-  names: readonly string[],
-  grammars: GrammarCompiler,
-): void {
+function tryCompile({ name, schema }: PlannedTool, index: number, grammars: GrammarCompiler): void {
   try {
     grammars.compile({ type: 'json-schema', schema });
   } catch (error) {
     if (!isAppError(error) || error.code !== 'input.schema') throw error;
-    const param = tools.length === 1 ? 'tools' : `tools[${names.indexOf(name)}]`;
+    const param = `tools[${index}].function.parameters`;
     throw new AppError('input.schema', `parameters of tool ${name}: ${error.message}`, { param, cause: error });
   }
 }
