@@ -83,6 +83,20 @@ def test_the_largest_logit_ignores_what_is_not_visible():
     assert torch.allclose(attention.max_logit, causal.amax((0, 2, 3)))
 
 
+def test_of_a_large_batch_some_queries_stand_for_all(monkeypatch):
+    network = build()
+    attention = network.blocks[0].attention
+    tokens = torch.randint(0, CONFIG.vocab, (1, 2_100))
+    attention.track = True
+    with torch.no_grad():
+        network(tokens)
+        every = attention.max_logit.clone()
+        attention.max_logit.zero_()
+        monkeypatch.setattr("training.network.WATCHED_TOKENS", 1_000)
+        network(tokens)
+    assert (attention.max_logit <= every).all() and (attention.max_logit > 0.6 * every).all()
+
+
 def test_bias_moves_towards_an_even_load():
     torch.manual_seed(3)
     experts = Experts(CONFIG)
