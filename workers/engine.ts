@@ -1,6 +1,6 @@
 import { AppError, serializeError, toAppError } from '../src/base/errors.ts';
 import { loadConfig } from '../src/config/index.ts';
-import { openEngineHost, serveEngine } from '../src/engine/host.ts';
+import { logRequests, openEngineHost, serveEngine } from '../src/engine/host.ts';
 import type { ClientPipe, HostMessage } from '../src/engine/index.ts';
 import { PipeRoom } from './compose/pipe-room.ts';
 
@@ -23,7 +23,7 @@ process.on('SIGINT', () => {});
 try {
   if (process.send === undefined)
     throw new AppError('input.state', 'the engine process is started by an analysis worker');
-  const { modelDir, engine } = loadConfig();
+  const { modelDir, engine, engineLog } = loadConfig();
   const startMs = Date.now();
   const host = await openEngineHost({
     modelDir,
@@ -34,7 +34,8 @@ try {
     maxSequences: engine.maxSequences,
     prefillTokens: engine.prefillTokens,
   });
-  process.on('message', serveEngine(host.engine, pipe));
+  const served = engineLog === null ? host.engine : logRequests(host.engine, engineLog);
+  process.on('message', serveEngine(served, pipe));
   pipe.send({ type: 'engine-ready', card: host.card, loadMs: Date.now() - startMs });
 } catch (error) {
   const known = toAppError(error);

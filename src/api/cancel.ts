@@ -1,3 +1,4 @@
+import { failpoint } from '../base/failpoint.ts';
 import type { BatchRecord } from '../batch/records.schema.ts';
 import { announceBatch } from './announce.ts';
 import type { ServerDeps } from './ports.ts';
@@ -12,6 +13,7 @@ export async function cancelAndTell(
   { tenant, id }: Pick<BatchRecord, 'tenant' | 'id'>,
 ): Promise<BatchRecord> {
   const record = await deps.batches.cancelBatch(tenant, id);
+  await failpoint('cancel.before-hint');
   await Promise.all([deps.bus.publish({ type: 'batch-cancel', batchId: id }), announceBatch(deps, record)]);
   return record;
 }

@@ -21,6 +21,11 @@ export const env = {
   maxSequences: 'QUIRE_MAX_SEQUENCES',
   prefillTokens: 'QUIRE_PREFILL_TOKENS',
   logLevel: 'QUIRE_LOG_LEVEL',
+  /** For tests: where processes fail on purpose (`src/base/failpoint.ts`). */
+  failpoints: 'QUIRE_FAILPOINTS',
+  failpointDir: 'QUIRE_FAILPOINT_DIR',
+  /** For tests: a file to which every engine writes what it produces. */
+  engineLog: 'QUIRE_ENGINE_LOG',
   maxFileBytes: 'QUIRE_MAX_FILE_BYTES',
   maxLines: 'QUIRE_MAX_LINES',
   maxLineBytes: 'QUIRE_MAX_LINE_BYTES',

@@ -41,6 +41,7 @@ export const errorCodes = {
   'transient.timeout': entry('transient', 503, 'timeout'),
   'transient.stream-diverged': entry('transient', 503, 'stream_diverged'),
   'transient.api-unreachable': entry('transient', 503, 'api_unreachable'),
+  'transient.failpoint': entry('transient', 503, 'failpoint'),
   'capacity.engine-busy': entry('capacity', 429, 'engine_busy'),
   'capacity.model-too-large': entry('capacity', 503, 'model_too_large'),
   'ownership.lost': entry('ownership', 409, 'ownership_lost'),

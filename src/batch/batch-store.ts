@@ -1,5 +1,6 @@
 import { type Clock, unixSeconds } from '../base/clock.ts';
 import { AppError } from '../base/errors.ts';
+import { failpoint } from '../base/failpoint.ts';
 import { keys, type ObjectStore, prefixes, type StreamedObject } from '../storage/index.ts';
 import { type BatchRequest, checkBatchRequest } from './batch-request.ts';
 import { isTerminal, moveBatch } from './batch-state.ts';
@@ -95,6 +96,7 @@ export class BatchStore {
         : []),
     ]);
     const markedMs = this.#clock.nowMs();
+    await failpoint('create.before-record');
     const { created } = await this.#store.create(keys.batch(record.tenant, record.id), encodeRecord(record));
     if (this.#clock.nowMs() - markedMs > slowCreateMs) await mark();
     return created ? record : await this.getBatch(record.tenant, record.id);

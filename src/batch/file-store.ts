@@ -1,5 +1,6 @@
 import { type Clock, unixSeconds } from '../base/clock.ts';
 import { AppError } from '../base/errors.ts';
+import { failpoint } from '../base/failpoint.ts';
 import { type FileId, newFileId } from '../base/ids.ts';
 import { keys, type ObjectStore, type StreamedObject } from '../storage/index.ts';
 import { decodeFileRecord, encodeRecord } from './decode-record.ts';
@@ -86,6 +87,7 @@ export class FileStore {
       sha256,
       content_key: keys.fileContent(tenant, id),
     };
+    await failpoint('upload.before-record');
     await this.saveRecord(record, description.listed ?? true);
     return record;
   }

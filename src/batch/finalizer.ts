@@ -1,3 +1,4 @@
+import { failpoint } from '../base/failpoint.ts';
 import { sha256Hex } from '../base/hash.ts';
 import { invariant } from '../base/invariant.ts';
 import { keys, type ObjectStore } from '../storage/index.ts';
@@ -66,6 +67,7 @@ export async function finalizeBatch(deps: FinalizerDeps, record: BatchRecord, pl
     const usage = lines.reduce((sum, line) => addUsage(sum, line.usage), noUsage);
     const completed = output?.lines ?? 0;
     const failed = errors?.lines ?? 0;
+    await failpoint('finalize.before-manifest');
     await writeManifest(deps.store, record, lines, { output, errors, usage });
     return {
       request_counts: { total: completed + failed, completed, failed },
@@ -157,6 +159,7 @@ async function writeResults(
     sha256,
     content_key: key,
   };
+  await failpoint('finalize.before-record');
   await batches.saveFileRecord(fileRecord, record.priority === 'batch');
   return { key, file_id: fileRecord.id, sha256, bytes, lines: lineTotal };
 }

@@ -1,5 +1,6 @@
 import { type Clock, unixSeconds } from '../base/clock.ts';
 import { isAppError } from '../base/errors.ts';
+import { failpoint } from '../base/failpoint.ts';
 import type { Logger } from '../base/log.ts';
 import type { EventBus, WorkQueue } from '../queue/index.ts';
 import type { ObjectStore } from '../storage/index.ts';
@@ -141,6 +142,7 @@ export class Janitor {
       case 'cancelled':
       case 'expired':
         this.#watched.delete(record.id);
+        await failpoint('close.before-marker');
         await this.#deps.batches.closeMarker({ batchId: record.id, markedMs: 0 }, true);
         return false;
     }
@@ -242,6 +244,7 @@ export class Janitor {
     if (record.status !== 'finalizing') {
       const watch = this.#watched.get(record.id)?.watch ?? new BatchWatch(this.#deps.store, record, plan);
       if (reason === 'cancelled') await this.#deps.bus.publish({ type: 'batch-cancel', batchId: record.id });
+      await failpoint('settle.before-seal');
       await watch.seal(reason);
     }
     const { isExpired, ...facts } = await finalizeBatch(this.#deps, record, plan);
@@ -262,6 +265,7 @@ export class Janitor {
     patch: Parameters<typeof moveBatch>[3],
   ): Promise<void> {
     const nowSeconds = unixSeconds(this.#deps.clock.nowMs());
+    await failpoint('batch.before-move');
     await this.#update(record, (current) =>
       current.status === record.status ? moveBatch(current, to, nowSeconds, patch) : current,
     );

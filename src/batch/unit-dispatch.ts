@@ -1,3 +1,4 @@
+import { failpoint } from '../base/failpoint.ts';
 import type { WorkQueue } from '../queue/index.ts';
 import type { BatchWatch } from './batch-watch.ts';
 import { mapConcurrent } from './map-concurrent.ts';
@@ -31,6 +32,7 @@ export class UnitDispatch {
           return false;
         }
       }
+      await failpoint('dispatch.before-job');
       await this.#queue.addUnit(job, epoch, record.priority);
       this.#known.set(unitId, epoch);
       return true;

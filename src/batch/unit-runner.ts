@@ -1,5 +1,6 @@
 import type { Clock } from '../base/clock.ts';
 import { isAppError } from '../base/errors.ts';
+import { failpoint } from '../base/failpoint.ts';
 import { lineTokenOf } from './line-token.ts';
 import type { Line, LineResult, PlannedUnit } from './records.schema.ts';
 import type { UnitLog } from './unit-log.ts';
@@ -46,6 +47,7 @@ export interface UnitRunnerDeps {
 export async function runUnit(deps: UnitRunnerDeps, signal: AbortSignal): Promise<void> {
   const claimed = await deps.log.claim(deps.owner);
   if (claimed === 'sealed') return;
+  await failpoint('unit.after-claim');
   const done = deps.log.state.results;
   const seeds = new Map(deps.unit.lines.map(({ index, seed }) => [index, seed]));
   const todo = deps.lines.filter(({ index }) => !done.has(index));
@@ -63,7 +65,9 @@ export async function runUnit(deps: UnitRunnerDeps, signal: AbortSignal): Promis
     throw error;
   }
   await writer.flush();
+  await failpoint('unit.before-seal');
   await deps.log.seal('done');
+  await failpoint('unit.before-job-end');
 }
 
 /** A pool of workers over the items; the first failure aborts the others and waits for them. */
@@ -136,7 +140,9 @@ class SegmentWriter {
       if (results.length === 0) return;
       this.#waiting = [];
       this.#lastMs = this.#deps.clock.nowMs();
+      await failpoint('segment.before-write');
       await this.#deps.log.append(results);
+      await failpoint('segment.before-news');
       this.#deps.onSegment();
     });
     return this.#writing;

@@ -1,3 +1,4 @@
+import { failpoint } from '../base/failpoint.ts';
 import { keys, type ObjectStore } from '../storage/index.ts';
 import type { BatchStore } from './batch-store.ts';
 import { encodeRecord } from './decode-record.ts';
@@ -38,7 +39,9 @@ export async function prepareBatch(deps: PreparationDeps, record: BatchRecord): 
     await saveLineErrors(store, record, intake.errors);
     return { type: 'rejected', errors: intake.errors };
   }
+  await failpoint('validate.before-index');
   await store.put(keys.linesIndex(tenant, id), encodeLineIndex(intake.offsets));
+  await failpoint('validate.before-plan');
   const plan = await savePlan(store, tenant, planUnits(id, intake.outlines));
   return { type: 'planned', plan, model: intake.model };
 }

@@ -2,6 +2,7 @@ import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { env } from '../base/env.contract.ts';
 import { AppError } from '../base/errors.ts';
+import { type FailpointConfig, parseFailpoints } from '../base/failpoint.ts';
 import { type EngineConfig, readEngine } from './engine-config.ts';
 import { readInteger, readOneOf, readText } from './read-variable.ts';
 
@@ -54,6 +55,9 @@ export interface Config {
     readonly sqsUrl: string | null;
   };
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error';
+  readonly failpoints: FailpointConfig;
+  /** File to which engines write what they produce, as evidence of work done twice; null: none. */
+  readonly engineLog: string | null;
 }
 
 type Variables = Readonly<Record<string, string | undefined>>;
@@ -91,7 +95,17 @@ export function loadConfig(variables: Variables = process.env): Config {
     },
     intake: readIntake(variables),
     logLevel: readOneOf(variables, env.logLevel, ['debug', 'info', 'warn', 'error'] as const, 'info'),
+    failpoints: {
+      plans: parseFailpoints(readText(variables, env.failpoints, '')),
+      onceDir: readPath(variables, env.failpointDir),
+    },
+    engineLog: readPath(variables, env.engineLog),
   });
+}
+
+function readPath(variables: Variables, name: string): string | null {
+  const path = readText(variables, name, '');
+  return path === '' ? null : resolve(path);
 }
 
 function readIntake(variables: Variables): Config['intake'] {

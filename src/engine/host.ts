@@ -15,6 +15,7 @@ import { openGrammarCompiler } from './structured/grammar.ts';
 import { rememberTexts } from './tokenizer/remembering-tokenizer.ts';
 import { openTokenizer } from './tokenizer/tokenizer.ts';
 
+export { logRequests } from './request-log.ts';
 export { serveEngine } from './serve.ts';
 export { verifyModel } from './verify.ts';
 

@@ -1,4 +1,5 @@
 import { AppError } from '../base/errors.ts';
+import { failpoint } from '../base/failpoint.ts';
 import { sha256Hex } from '../base/hash.ts';
 import type { FileId } from '../base/ids.ts';
 import type { BatchRecord, BatchStore } from '../batch/index.ts';
@@ -78,7 +79,9 @@ async function admitDocument(
   );
   const input = Buffer.from(`${lines.join('\n')}\n`);
   const inputId = dropFileId(drop, 'input', sha256Hex(input));
+  await failpoint('drop.before-input');
   await saveInput(deps, inputId, claim, oneChunk(input));
+  await failpoint('drop.before-batch');
   const batch = await createBatch(deps, drop, claim, inputId, '/v1/analyses');
   return { type: 'admitted', batch, input: { fileId: inputId, customIds: template.questions.map(({ id }) => id) } };
 }

@@ -8,6 +8,7 @@ import {
   UploadPartCommand,
 } from '@aws-sdk/client-s3';
 import { AppError } from '../base/errors.ts';
+import { failpoint } from '../base/failpoint.ts';
 import { newNonce } from '../base/ids.ts';
 import { invariant } from '../base/invariant.ts';
 import { nonceName, tooLarge } from './check-arguments.ts';
@@ -84,6 +85,7 @@ async function uploadParts(
   invariant(UploadId !== undefined, 'an upload that was created has an id');
   try {
     const sent = await sendParts(client, { ...target, UploadId }, [first.value, second.value], parts);
+    await failpoint('upload.before-complete');
     return await complete(client, { ...target, UploadId }, sent, nonce);
   } catch (error) {
     // the first error is the one to tell; what an abort leaves behind is removed by the bucket's lifecycle rule

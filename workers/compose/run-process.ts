@@ -1,4 +1,5 @@
 import { serializeError, toAppError } from '../../src/base/errors.ts';
+import { armFailpoints } from '../../src/base/failpoint.ts';
 import { lifecycle } from '../../src/base/lifecycle.contract.ts';
 import type { Logger } from '../../src/base/log.ts';
 import { type Config, loadConfig } from '../../src/config/index.ts';
@@ -44,6 +45,7 @@ export async function runProcess(
   try {
     const config = loadConfig();
     log = openLogger(name, config.logLevel);
+    armFailpoints(config.failpoints);
     running = await start(config, log);
     process.send?.({ type: 'ready', ...running.ready });
     log.info({ ...running.ready }, 'process ready');

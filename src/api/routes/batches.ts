@@ -1,4 +1,5 @@
 import type { FastifyInstance } from 'fastify';
+import { failpoint } from '../../base/failpoint.ts';
 import { type BatchId, defaultTenant, parseBatchId } from '../../base/ids.ts';
 import { buildActivityReader } from '../activity.ts';
 import { announceBatch } from '../announce.ts';
@@ -40,6 +41,7 @@ export function registerBatchRoutes(app: FastifyInstance, deps: ServerDeps): voi
         priority: 'batch',
         ...readIdempotency(headers),
       });
+      await failpoint('create.before-hint');
       await announceBatch(deps, record);
       return presentBatch(record, await buildActivityReader(bus, queue)(record));
     },
