@@ -66,7 +66,10 @@ def main() -> None:
         experts.quantize = stage.quantize
     for name, changes in SETS.items():
         form = ReportForm(chars=(options.chars, options.chars), questions=3, json=1.0, **changes)
-        print(json.dumps({"set": name, **assess(network, Tokenizer(options.tokenizer), form, options.documents)}), flush=True)
+        print(
+            json.dumps({"set": name, **assess(network, Tokenizer(options.tokenizer), form, options.documents)}),
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

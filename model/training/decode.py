@@ -60,7 +60,9 @@ def _stands(citation: object, pages: dict[int, str]) -> bool:
     return bool(words) and re.search(r"\s+".join(map(re.escape, words)), page) is not None
 
 
-def answer_turn(network: Network, tokenizer: Tokenizer, document, turn: Turn, tools, most: int = 400) -> dict[str, bool]:
+def answer_turn(
+    network: Network, tokenizer: Tokenizer, document, turn: Turn, tools, most: int = 400
+) -> dict[str, bool]:
     asked, _ = split_at_answer(branch(turn))
     prompt = encode_segments(tokenizer, [*trunk(document, tools), *asked]).ids
     written = continue_greedily(network, prompt, tokenizer.special("<|im_end|>"), most)

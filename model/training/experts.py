@@ -13,7 +13,6 @@ from torch import nn
 from .config import ModelConfig
 from .qat import fake_int4
 
-
 #: rows in groups times one matrix a group; public since 2.10, the same under another name before
 grouped_product = getattr(F, "grouped_mm", None) or torch._grouped_mm
 
@@ -80,7 +79,9 @@ class Experts(nn.Module):
     def _count(self, chosen: torch.Tensor) -> torch.Tensor:
         # of a known shape, so that the forward pass can be compiled
         flat = chosen.flatten()
-        return torch.zeros(self.total, dtype=torch.int64, device=flat.device).scatter_add_(0, flat, torch.ones_like(flat))
+        return torch.zeros(self.total, dtype=torch.int64, device=flat.device).scatter_add_(
+            0, flat, torch.ones_like(flat)
+        )
 
     def _loop(self, x, weights, chosen):
         order, rows, counts = self._sort(chosen)

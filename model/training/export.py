@@ -162,7 +162,9 @@ def write_reference(folder: Path, prompt_tokens: int = 300, steps: int = 24) -> 
     tokenizer = Tokenizer(folder / "tokenizer.json")
     form = ReportForm(chars=(600, 1_200), questions=1)
     document, turns, tools = next(
-        drawn for index in range(100) if (drawn := draw_report(open_draw(5, "reference", index, held_out=True), form))[1]
+        drawn
+        for index in range(100)
+        if (drawn := draw_report(open_draw(5, "reference", index, held_out=True), form))[1]
     )
     ids = encode_segments(tokenizer, [*trunk(document, tools), *branch(turns[0])]).ids[:prompt_tokens]
     logits = network(torch.tensor([ids]))[0]

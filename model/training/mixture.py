@@ -21,7 +21,9 @@ def build_form(source: Source):
     known = {field.name for field in fields(form)}
     unknown = set(source.form) - known
     if unknown:
-        raise ValueError(f"source {source.kind}: unknown {', '.join(sorted(unknown))}, allowed: {', '.join(sorted(known))}")
+        raise ValueError(
+            f"source {source.kind}: unknown {', '.join(sorted(unknown))}, allowed: {', '.join(sorted(known))}"
+        )
     return form(**{name: tuple(v) if isinstance(v, list) else v for name, v in source.form.items()})
 
 

@@ -16,7 +16,6 @@ from .config import ModelConfig
 from .experts import Experts, Mlp
 from .rotary import rotary_tables, rotate
 
-
 #: tokens of a batch up to which all logits are looked at
 WATCHED_TOKENS = 8_192
 

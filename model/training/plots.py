@@ -22,7 +22,9 @@ def read_log(path: Path) -> tuple[list[dict], list[dict]]:
     return [one for one in entries if one["event"] == "step"], [one for one in entries if one["event"] == "eval"]
 
 
-def draw(folder: Path, name: str, title: str, curves: dict[str, tuple[list[float], list[float]]], y: str, log: bool = False):
+def draw(
+    folder: Path, name: str, title: str, curves: dict[str, tuple[list[float], list[float]]], y: str, log: bool = False
+):
     figure, axes = pyplot.subplots(figsize=(7, 4))
     for label, (xs, ys) in curves.items():
         axes.plot(xs, ys, label=label, linewidth=1)
@@ -46,7 +48,9 @@ def main() -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     steps, evals = read_log(options.log)
     at = [one["tokens"] / 1e6 for one in steps]
-    draw(options.out, "loss", "Loss of learned tokens", {"loss": (at, [one["loss"] for one in steps])}, "nats", log=True)
+    draw(
+        options.out, "loss", "Loss of learned tokens", {"loss": (at, [one["loss"] for one in steps])}, "nats", log=True
+    )
     logits = {f"layer {i}": (at, [one["max_logit"][i] for one in steps]) for i in range(len(steps[0]["max_logit"]))}
     if options.beside is not None:
         other, _ = read_log(options.beside)

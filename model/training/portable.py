@@ -44,7 +44,9 @@ def join(folder: Path) -> dict:
     described = json.loads((folder / "place.json").read_text())
     network: dict[str, torch.Tensor] = {}
     for index in range(described["parts"]):
-        network.update({name: tensor.float() for name, tensor in load_file(folder / f"weights-{index}.safetensors").items()})
+        network.update(
+            {name: tensor.float() for name, tensor in load_file(folder / f"weights-{index}.safetensors").items()}
+        )
     return {"network": network, "optimizer": None, "place": described["place"]}
 
 

@@ -32,7 +32,9 @@ SAVE_EVERY_S = 240
 
 
 class Trainer:
-    def __init__(self, recipe: Recipe, folder: Path, tokenizer_path: Path, device: str, workers: int = 0, compiled: bool = False):
+    def __init__(
+        self, recipe: Recipe, folder: Path, tokenizer_path: Path, device: str, workers: int = 0, compiled: bool = False
+    ):
         self.recipe, self.folder, self.workers = recipe, folder, workers
         self.tokenizer_path, self.tokenizer = tokenizer_path, Tokenizer(tokenizer_path)
         self.device = torch.device(device)
@@ -93,7 +95,11 @@ class Trainer:
             experts.quantize = stage.quantize
         self.network.config = self.recipe.config if stage.yarn else self.recipe.config.changed(yarn=None)
         batches = Batches(
-            self.tokenizer_path, stage, self.recipe.seed * 1000 + self.place["stage"], self.workers, self.place["places"]
+            self.tokenizer_path,
+            stage,
+            self.recipe.seed * 1000 + self.place["stage"],
+            self.workers,
+            self.place["places"],
         )
         try:
             return self._learn(stage, batches, deadline)
@@ -165,9 +171,12 @@ class Trainer:
         report = evaluate(self.network, self._held_out(stage), stage.length)
         self.log(event="eval", stage_name=stage.name, report=report)
         hard = report.get("same attribute, other entity", report["all"])
-        print(f"{self.place['step']:6} {self.place['tokens'] / 1e6:7.2f}M {self.place['seconds'] / 60:6.1f} min "
-              f"{stage.name}: value {hard['value']:.3f} exact {hard['exact']:.3f} (guess {hard['guess_by_attribute']:.3f}) "
-              f"of {hard['count']}", flush=True)
+        print(
+            f"{self.place['step']:6} {self.place['tokens'] / 1e6:7.2f}M {self.place['seconds'] / 60:6.1f} min "
+            f"{stage.name}: value {hard['value']:.3f} exact {hard['exact']:.3f} (guess {hard['guess_by_attribute']:.3f}) "
+            f"of {hard['count']}",
+            flush=True,
+        )
         return stage.promote is not None and hard["value"] >= stage.promote
 
 
@@ -181,7 +190,9 @@ def main() -> None:
     parser.add_argument("--compile", action="store_true", help="compile the blocks: worth it on a GPU")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     options = parser.parse_args()
-    trainer = Trainer(load_recipe(options.recipe), options.state, options.tokenizer, options.device, options.workers, options.compile)
+    trainer = Trainer(
+        load_recipe(options.recipe), options.state, options.tokenizer, options.device, options.workers, options.compile
+    )
     deadline = None if options.minutes is None else time.monotonic() + options.minutes * 60
     print("done" if trainer.run(deadline) else "stopped, state saved")
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
+from . import names
 from .attributes import Attribute, attribute
 from .dialogue import Document, Page
 from .draw import Draw
-from .facts import Difficulty, Fact, Grid, fill_grid
+from .facts import Fact, Grid, fill_grid
 from .kinds import Kind, find_kinds
 from .kinds.kind import fill_slots
 from .statements import LEVELS, Statement, fill
-from . import names
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,9 @@ def _register(draw: Draw, kind: Kind, grid: Grid, form: DocumentForm) -> list[Bl
 
 def _table(draw: Draw, kind: Kind, grid: Grid, form: DocumentForm) -> list[Block]:
     """Entities are rows; a fact is proved by its row and found by the header."""
-    corner = {"person": "Name", "company": "Company", "place": "Place", "street": "Address"}.get(grid.entity_type, "Item")
+    corner = {"person": "Name", "company": "Company", "place": "Place", "street": "Address"}.get(
+        grid.entity_type, "Item"
+    )
     header = "| " + " | ".join([corner, *(about.phrase for about in grid.attributes)]) + " |"
     lines, statements = [header, "|" + "---|" * (len(grid.attributes) + 1)], []
     for entity in grid.entities:
@@ -166,7 +168,11 @@ def _assemble(draw: Draw, kind: Kind, chapters: list[list[Block]], target: int) 
     blocks = [Block("# " + fill_slots(draw, draw.choice(kind.titles)), heading=True)]
     if kind.preamble and target > 500:
         blocks.append(Block("\n".join(fill_slots(draw, line) for line in draw.some(kind.preamble, 2))))
-    filler = target - sum(len(block.text) + 1 for chapter in chapters for block in chapter) - sum(len(b.text) for b in blocks)
+    filler = (
+        target
+        - sum(len(block.text) + 1 for chapter in chapters for block in chapter)
+        - sum(len(b.text) for b in blocks)
+    )
     while filler > 0:
         joint = "\n" if kind.name == "log" else " "
         text = joint.join(fill_slots(draw, template) for template in draw.some(kind.filler, draw.randint(1, 4)))
@@ -197,7 +203,10 @@ def _paginate(draw: Draw, blocks: list[Block], form: DocumentForm) -> tuple[list
         used += len(block.text) + 1
     numbered = [Page(number, _join(page)) for number, page in enumerate(pages, start=1)]
     statements = [
-        replace(one, page=number) for number, page in enumerate(pages, start=1) for block in page for one in block.statements
+        replace(one, page=number)
+        for number, page in enumerate(pages, start=1)
+        for block in page
+        for one in block.statements
     ]
     return numbered, statements
 

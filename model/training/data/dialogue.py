@@ -128,7 +128,9 @@ def message(token: str, name: str, text: str, weight: float = 0.0) -> list[Segme
     return [*header(token, name), Segment(text, weight=weight), special("<|im_end|>")]
 
 
-def trunk(document: Document | list[Document], tools: list[dict] | None = None, system: bool = True, weight: float = 0.0):
+def trunk(
+    document: Document | list[Document], tools: list[dict] | None = None, system: bool = True, weight: float = 0.0
+):
     """Everything before the question: tools, system text, documents."""
     documents = document if isinstance(document, list) else [document]
     segments: list[Segment] = []

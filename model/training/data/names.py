@@ -7,7 +7,9 @@ from .draw import Draw, fitting
 _ONSETS = "b br c ch cl d dr f fl g gr h j k l m n p pr qu r s sh st t th tr v w y z".split()
 _VOWELS = "a e i o u ai ea ei ia oa ou".split()
 _CODAS = "l ld m n nd ng r rd rn rt s st t th ck x lm nt v".split()
-_ENDINGS = "well ford by ton ham wick mere stone field dale borough gate low ridge ley den son man sen ova ini ez aki".split()
+_ENDINGS = (
+    "well ford by ton ham wick mere stone field dale borough gate low ridge ley den son man sen ova ini ez aki".split()
+)
 _GIVEN = (
     "Ada Amir Anneke Bao Bertil Carla Chidi Dario Dunja Edith Emre Farida Felix Greta Hamish Hana Igor Ines Jonas Jun "
     "Kaya Klaus Lena Luca Maren Mohsin Nadia Niels Olga Omar Paloma Piet Quinn Rafael Rosa Sana Sven Tamar Tariq Ursula "
@@ -43,7 +45,10 @@ def street(draw: Draw) -> str:
 
 
 def thing(draw: Draw) -> str:
-    return fitting(draw, lambda: f"{draw.choice(_COLOURS)} {draw.choice(_THINGS)} {draw.choice('ABCDEFGHJKLMNP')}{draw.randint(1, 99)}")
+    return fitting(
+        draw,
+        lambda: f"{draw.choice(_COLOURS)} {draw.choice(_THINGS)} {draw.choice('ABCDEFGHJKLMNP')}{draw.randint(1, 99)}",
+    )
 
 
 def system(draw: Draw) -> str:

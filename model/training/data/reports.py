@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, replace
 
 from .compose import Built, DocumentForm, compose
 from .dialogue import Document, Turn

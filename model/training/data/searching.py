@@ -10,7 +10,7 @@ import re
 import unicodedata
 from collections import Counter
 
-from .dialogue import Document, escape_markers
+from .dialogue import Document, Page, escape_markers
 
 _TARGET = 280
 _HEADING = re.compile(r"#{1,6}\s+\S")
@@ -73,38 +73,49 @@ TOOLS = [
 
 def cut_passages(document: Document) -> list[tuple[int, str, list[str]]]:
     """(page, text, context) in order."""
-    passages: list[tuple[int, str, list[str]]] = []
-    title: str | None = None
+    cutter = _Cutter()
     for page in document.pages:
-        header: str | None = None
-        paragraph: list[str] = []
+        cutter.add_page(page)
+    return cutter.passages
 
-        def end() -> None:
-            text = " ".join(" ".join(paragraph).split())
-            paragraph.clear()
-            if text:
-                passages.extend((page.number, part, [title] if title else []) for part in _sentences(text))
 
+class _Cutter:
+    def __init__(self) -> None:
+        self.passages: list[tuple[int, str, list[str]]] = []
+        self.page = 1
+        self.title: list[str] = []
+        self.header: list[str] = []
+        self.paragraph: list[str] = []
+
+    def add_page(self, page: Page) -> None:
+        self.page, self.header = page.number, []
         for line in page.text.split("\n"):
-            joined = " ".join(line.split())
-            if _ROW.match(line):
-                end()
-                if not _RULE.match(line):
-                    passages.append((page.number, joined, [one for one in (title, header) if one]))
-                    header = header or joined
-                continue
-            header = None
-            if _HEADING.match(line):
-                end()
-                title = joined
-                passages.append((page.number, joined, []))
-                continue
-            if joined == "" or _ENTRY.match(line):
-                end()
-            if joined:
-                paragraph.append(line)
-        end()
-    return passages
+            self.add_line(line, " ".join(line.split()))
+        self.end_paragraph()
+
+    def add_line(self, line: str, joined: str) -> None:
+        if _ROW.match(line):
+            self.end_paragraph()
+            if not _RULE.match(line):
+                self.passages.append((self.page, joined, self.title + self.header))
+                self.header = self.header or [joined]
+            return
+        self.header = []
+        if _HEADING.match(line):
+            self.end_paragraph()
+            self.title = [joined]
+            self.passages.append((self.page, joined, []))
+            return
+        if joined == "" or _ENTRY.match(line):
+            self.end_paragraph()
+        if joined:
+            self.paragraph.append(line)
+
+    def end_paragraph(self) -> None:
+        text = " ".join(" ".join(self.paragraph).split())
+        self.paragraph = []
+        if text:
+            self.passages.extend((self.page, part, self.title) for part in _sentences(text))
 
 
 def _sentences(text: str) -> list[str]:

@@ -50,15 +50,24 @@ def look_up_by_search(draw: Draw, built: Built) -> Turn | None:
         if named is None:
             return None
         calls.append(
-            Call("read_pages", pages, read_pages(built.document, statement.page, statement.page), f"Look: page {statement.page}")
+            Call(
+                "read_pages",
+                pages,
+                read_pages(built.document, statement.page, statement.page),
+                f"Look: page {statement.page}",
+            )
         )
     value = fact.value.text
     if shown is not None and statement.style == "files":
         # the passage is what was seen: its heading, and what it has before the words
-        before = shown[: shown.index(statement.quote, len(statement.lead[0]))].removeprefix(f"[1, p. {statement.page}] ")
+        before = shown[: shown.index(statement.quote, len(statement.lead[0]))].removeprefix(
+            f"[1, p. {statement.page}] "
+        )
         statement = replace(statement, lead=(before.rstrip(),))
     return Turn(
-        question=draw.choice(("What is the {a} of {e}?", "Which {a} does {e} have?")).format(a=fact.attribute.phrase, e=fact.entity),
+        question=draw.choice(("What is the {a} of {e}?", "Which {a} does {e} have?")).format(
+            a=fact.attribute.phrase, e=fact.entity
+        ),
         thought=thought(*_unfirst(read(statement)), f"\nSo: {value}"),
         answer=Answer(value, value, cite(statement)),
         kind="look-up by search",
@@ -99,19 +108,29 @@ def sum_by_calculation(draw: Draw, built: Built) -> Turn | None:
 
 def with_reflection(draw: Draw, built: Built, turn: Turn) -> Turn | None:
     """A draft before the answer: right, or with a planted mistake that the check finds."""
-    if turn.calls or not turn.answer.found or len(turn.answer.citations) != 1 or turn.kind not in ("look-up", "section look-up"):
+    if (
+        turn.calls
+        or not turn.answer.found
+        or len(turn.answer.citations) != 1
+        or turn.kind not in ("look-up", "section look-up")
+    ):
         return None
     statement = next(
-        one for one in built.statements
+        one
+        for one in built.statements
         if one.quote == turn.answer.citations[0].quote and one.fact.value.text == turn.answer.value
     )
     wrong = _plant(draw, built, statement)
     if wrong is None or draw.chance(0.4):
-        check = thought(*_unfirst(read(statement)), f"\nCheck: {about(statement)}, as asked.", f"\nSo: {statement.fact.value.text}")
+        check = thought(
+            *_unfirst(read(statement)), f"\nCheck: {about(statement)}, as asked.", f"\nSo: {statement.fact.value.text}"
+        )
         return replace(turn, draft=turn.answer, check=check, kind="reflection, right")
     draft, found = wrong
     check = thought(found, f"\n{look(about(statement))}", *read(statement), f"\nSo: {statement.fact.value.text}")
-    return replace(turn, draft=draft, check=check, answer=replace(turn.answer, corrected=True), kind="reflection, wrong")
+    return replace(
+        turn, draft=draft, check=check, answer=replace(turn.answer, corrected=True), kind="reflection, wrong"
+    )
 
 
 def _plant(draw: Draw, built: Built, statement: Statement) -> tuple[Answer, str] | None:
@@ -126,7 +145,9 @@ def _plant(draw: Draw, built: Built, statement: Statement) -> tuple[Answer, str]
     if draw.choice(ways) == "fact":
         other = draw.choice(others)
         value = other.fact.value.text
-        return Answer(value, value, cite(other)), f"Check: [1, p. {other.page}] is about {about(other)}; asked was {about(statement)}."
+        return Answer(
+            value, value, cite(other)
+        ), f"Check: [1, p. {other.page}] is about {about(other)}; asked was {about(statement)}."
     page = draw.choice(pages)
     quote = replace(cite(statement)[0], page=page)
     return Answer(fact.value.text, fact.value.text, [quote]), f"Check: page {page} does not have these words."
@@ -136,7 +157,10 @@ def _find_line(result: str, statement: Statement) -> str | None:
     """The line of a search result in which all that must be read stands, on its page."""
     needed = [statement.quote, *statement.lead[:1]]
     lines = result.split("\n")
-    return next((one for one in lines if one.startswith(f"[1, p. {statement.page}] ") and all(part in one for part in needed)), None)
+    return next(
+        (one for one in lines if one.startswith(f"[1, p. {statement.page}] ") and all(part in one for part in needed)),
+        None,
+    )
 
 
 def _unfirst(parts: list) -> list:

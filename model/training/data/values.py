@@ -9,7 +9,20 @@ from decimal import Decimal
 from . import names
 from .draw import Draw
 
-_MONTHS = "January February March April May June July August September October November December".split()
+_MONTHS = [
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
+]
 
 
 @dataclass(frozen=True)
@@ -58,8 +71,19 @@ def clock(draw: Draw) -> Value:
 
 
 _UNITS = {
-    "weight": "kg", "load": "kg", "length": "mm", "bore": "mm", "clearance": "mm", "draught": "m", "pressure": "bar",
-    "power": "kW", "volume": "litres", "tank": "litres", "distance": "km", "mileage": "km", "yield": "kg",
+    "weight": "kg",
+    "load": "kg",
+    "length": "mm",
+    "bore": "mm",
+    "clearance": "mm",
+    "draught": "m",
+    "pressure": "bar",
+    "power": "kW",
+    "volume": "litres",
+    "tank": "litres",
+    "distance": "km",
+    "mileage": "km",
+    "yield": "kg",
 }
 
 

@@ -11,7 +11,7 @@ from training.data import names
 from training.data.compose import DocumentForm, compose
 from training.data.dialogue import REFLECT, branch, trunk
 from training.data.draw import is_held_out, open_draw
-from training.data.kinds import KINDS, find_kinds
+from training.data.kinds import find_kinds
 from training.data.questions import QUESTIONS, find_questions
 from training.data.register import RegisterForm, draw_register
 from training.data.reports import ReportForm, draw_report
@@ -108,7 +108,11 @@ def test_a_reflection_corrects_a_wrong_draft_and_leaves_a_right_one():
                 continue
             kinds[turn.kind] += 1
             draft = turn.draft.citations[0]
-            is_right = turn.draft.value == turn.answer.value and draft.quote in pages[draft.page] and draft == turn.answer.citations[0]
+            is_right = (
+                turn.draft.value == turn.answer.value
+                and draft.quote in pages[draft.page]
+                and draft == turn.answer.citations[0]
+            )
             assert is_right == (turn.kind == "reflection, right")
             assert (turn.answer.corrected is True) == (not is_right)
             said = [segment for segment in branch(turn) if segment.weight > 0]
@@ -148,7 +152,9 @@ def test_registers_have_only_one_type_and_shared_attributes_when_told_to():
     form = RegisterForm(entities=(3, 3), attributes=(2, 2), one_type=1.0)
     for index in range(30):
         _, turns, _ = draw_register(open_draw(3, "register", index), form)
-        assert all(turn.strata["type"] == 5 and turn.strata["attribute"] == 2 and turn.strata["entity"] == 1 for turn in turns)
+        assert all(
+            turn.strata["type"] == 5 and turn.strata["attribute"] == 2 and turn.strata["entity"] == 1 for turn in turns
+        )
 
 
 def test_dialogues_are_written_as_the_format_says():

@@ -32,7 +32,11 @@ def run_node(script: str, value: object):
     )
     done = subprocess.run(
         ["node", "--import", "tsx", "--input-type=module", "-e", source],
-        input=json.dumps(value), capture_output=True, text=True, cwd=ROOT, check=False,
+        input=json.dumps(value),
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
@@ -54,8 +58,17 @@ def tokenizer_path(tmp_path_factory):
 
 def test_both_tokenizers_give_the_same_ids(tokenizer_path):
     tokenizer = Tokenizer(tokenizer_path)
-    texts = [page.text for index in range(20) for page in compose(open_draw(6, "ids", index), DocumentForm()).document.pages]
-    texts += ["Zürich – “naïve” 12,345.67 %\r\n\t x", "本契約の通知期間", "  \n\n  a  b", "it's THE end<|im_end|>", "😀1²३", ""]
+    texts = [
+        page.text for index in range(20) for page in compose(open_draw(6, "ids", index), DocumentForm()).document.pages
+    ]
+    texts += [
+        "Zürich – “naïve” 12,345.67 %\r\n\t x",
+        "本契約の通知期間",
+        "  \n\n  a  b",
+        "it's THE end<|im_end|>",
+        "😀1²३",
+        "",
+    ]
     ids = run_node(
         "const { openTokenizer } = await import('./src/engine/tokenizer/tokenizer.ts');"
         "const tokenizer = await openTokenizer(input.folder);"
@@ -133,8 +146,20 @@ def test_tools_answer_as_the_products_do():
 def test_the_product_verifies_an_exported_model(tokenizer_path, tmp_path):
     network = Network(
         ModelConfig(
-            vocab=1024, hidden=128, layers=3, heads=4, q_lora=96, latent=128, rope=32, nope=32, value=32, dense=128, expert=64,
-            experts=8, top_k=2, yarn=Yarn(8, 4096),
+            vocab=1024,
+            hidden=128,
+            layers=3,
+            heads=4,
+            q_lora=96,
+            latent=128,
+            rope=32,
+            nope=32,
+            value=32,
+            dense=128,
+            expert=64,
+            experts=8,
+            top_k=2,
+            yarn=Yarn(8, 4096),
         )
     )
     initialize(network, InitialForm(look_back=2, match_heads=1))
@@ -144,7 +169,11 @@ def test_the_product_verifies_an_exported_model(tokenizer_path, tmp_path):
     save_network(network, tokenizer_path, tmp_path)
     write_reference(tmp_path)
     done = subprocess.run(
-        ["node", "src/cli/quire.mjs", "model", "verify", str(tmp_path)], capture_output=True, text=True, cwd=ROOT, check=False
+        ["node", "src/cli/quire.mjs", "model", "verify", str(tmp_path)],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.strip().splitlines()[-1].startswith(f"ok {tmp_path} ")

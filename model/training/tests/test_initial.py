@@ -8,8 +8,20 @@ from training.initial import InitialForm, initialize
 from training.network import Network
 
 CONFIG = ModelConfig(
-    vocab=512, hidden=192, layers=3, heads=8, q_lora=128, latent=192, rope=32, nope=96, value=32, dense=128, expert=64, experts=4,
-    top_k=2, yarn=Yarn(8, 4096),
+    vocab=512,
+    hidden=192,
+    layers=3,
+    heads=8,
+    q_lora=128,
+    latent=192,
+    rope=32,
+    nope=96,
+    value=32,
+    dense=128,
+    expert=64,
+    experts=4,
+    top_k=2,
+    yarn=Yarn(8, 4096),
 )
 
 

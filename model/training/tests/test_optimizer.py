@@ -10,7 +10,18 @@ from training.network import Network
 from training.qat import dequantize, fake_int4, int4_codes, pack, unpack
 
 CONFIG = ModelConfig(
-    vocab=64, hidden=64, layers=2, heads=2, q_lora=48, latent=64, rope=16, nope=16, value=16, dense=64, expert=32, experts=4,
+    vocab=64,
+    hidden=64,
+    layers=2,
+    heads=2,
+    q_lora=48,
+    latent=64,
+    rope=16,
+    nope=16,
+    value=16,
+    dense=64,
+    expert=32,
+    experts=4,
     top_k=2,
 )
 

@@ -26,8 +26,20 @@ def tokenizer():
 @pytest.fixture(scope="module")
 def network(tokenizer):
     config = ModelConfig(
-        vocab=4096, hidden=96, layers=2, heads=3, q_lora=96, latent=128, rope=32, nope=32, value=32, dense=96, expert=32,
-        experts=4, top_k=2, yarn=Yarn(8, 4096),
+        vocab=4096,
+        hidden=96,
+        layers=2,
+        heads=3,
+        q_lora=96,
+        latent=128,
+        rope=32,
+        nope=32,
+        value=32,
+        dense=96,
+        expert=32,
+        experts=4,
+        top_k=2,
+        yarn=Yarn(8, 4096),
     )
     made = Network(config)
     initialize(made, InitialForm(look_back=2, match_heads=1))

@@ -2,11 +2,26 @@ from .kind import Kind
 
 SPECIFICATION = Kind(
     name="specification",
-    titles=("Specification {code}", "Data Sheet {code}", "Technical Requirements, {thing}", "Installation Manual {code}"),
+    titles=(
+        "Specification {code}",
+        "Data Sheet {code}",
+        "Technical Requirements, {thing}",
+        "Installation Manual {code}",
+    ),
     files=("spec.md", "data-sheet.md", "requirements.txt", "manual.md"),
     headings=(
-        "Purpose", "Operating conditions", "Electrical data", "Dimensions", "Interfaces", "Materials", "Tests",
-        "Transport and storage", "Maintenance", "Spare parts", "Safety", "Marking",
+        "Purpose",
+        "Operating conditions",
+        "Electrical data",
+        "Dimensions",
+        "Interfaces",
+        "Materials",
+        "Tests",
+        "Transport and storage",
+        "Maintenance",
+        "Spare parts",
+        "Safety",
+        "Marking",
     ),
     filler=(
         "All values apply at room temperature unless a table says otherwise.",

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from .. import values
 from ..compose import Built
 from ..dialogue import Answer, Turn, sought, thought
 from ..draw import Draw
 from ..reading import about, cite, look, read
-from .. import values
 from .question import QuestionKind, rivals
 
 _WORDINGS = (
@@ -88,7 +88,10 @@ def absence(draw: Draw, built: Built) -> Turn | None:
     return Turn(
         question=draw.choice(_WORDINGS).format(a=wanted.phrase, e=entity),
         thought=thought(
-            look(f"{wanted.phrase}, {entity}"), "\nCheck: ", sought("nothing"), f" gives the {wanted.phrase} of {entity}.",
+            look(f"{wanted.phrase}, {entity}"),
+            "\nCheck: ",
+            sought("nothing"),
+            f" gives the {wanted.phrase} of {entity}.",
             "\nSo: not found",
         ),
         answer=Answer(words, words, [], found=False),
