@@ -6,6 +6,7 @@ import { keys, type ObjectStore, type StreamedObject } from '../storage/index.ts
 import { decodeFileRecord, encodeRecord } from './decode-record.ts';
 import { mapConcurrent } from './map-concurrent.ts';
 import type { FileRecord } from './records.schema.ts';
+import { Tombstones } from './tombstones.ts';
 
 export interface FileStoreDeps {
   readonly store: ObjectStore;
@@ -46,27 +47,40 @@ export interface FileListOptions {
 const batchInputDays = 30;
 const secondsADay = 86_400;
 const readsAtOnce = 16;
+/** Bytes that are no file by then belong to an upload that died: the longest takes 15 minutes. */
+const uploadMs = 24 * 60 * 60 * 1000;
 
 /**
  * Files: bytes, a record, and an entry of the newest-first index.
  *
  * F1. The record is written after the bytes, so a file that is found has its bytes.
  * F2. The index is a hint: an entry without record is skipped, and the entry is written before the record.
+ * F3. What will have to be deleted some day has an entry in the order of time before it is there itself.
  */
 export class FileStore {
   readonly #store: ObjectStore;
   readonly #clock: Clock;
+  readonly #tombstones: Tombstones;
 
   constructor({ store, clock }: FileStoreDeps) {
     this.#store = store;
     this.#clock = clock;
+    this.#tombstones = new Tombstones(store, clock);
   }
 
   /** Stores bytes as they come. @throws `input.too-large` past `maxBytes`, leaving nothing behind; `transient.*` */
   async storeBytes(tenant: string, body: AsyncIterable<Uint8Array>, maxBytes?: number): Promise<StoredBytes> {
     const id = newFileId();
     const options = maxBytes === undefined ? {} : { maxBytes };
-    const { bytes, sha256 } = await this.#store.putStream(keys.fileContent(tenant, id), body, options);
+    const expiring = keys.expiring(this.#clock.nowMs() + uploadMs, tenant, id);
+    await this.#store.put(expiring, new Uint8Array());
+    const { bytes, sha256 } = await this.#store
+      .putStream(keys.fileContent(tenant, id), body, options)
+      .catch(async (error: unknown) => {
+        // a failed stream leaves no bytes, so nothing has to be looked for
+        await this.#store.delete([expiring]).catch(() => {});
+        throw error;
+      });
     return { id, tenant, bytes, sha256 };
   }
 
@@ -108,18 +122,25 @@ export class FileStore {
 
   /** Writes record and index entry; writing the same record again changes nothing. */
   async saveRecord(record: FileRecord, listed: boolean): Promise<void> {
-    if (listed) await this.#store.put(indexKeyOf(record), encodeRecord({ version: 1, id: record.id }));
+    const expiring = expiringKeyOf(record);
+    await Promise.all([
+      ...(listed ? [this.#store.put(indexKeyOf(record), encodeRecord({ version: 1, id: record.id }))] : []),
+      ...(expiring === null ? [] : [this.#store.put(expiring, new Uint8Array())]),
+    ]);
     await this.#store.put(keys.fileMeta(record.tenant, record.id), encodeRecord(record));
   }
 
   /** undefined when absent, deleted or expired. */
   async findFile(tenant: string, id: string): Promise<FileRecord | undefined> {
+    const record = await this.#read(tenant, id);
+    const isExpired = record?.expires_at != null && record.expires_at <= unixSeconds(this.#clock.nowMs());
+    return isExpired ? undefined : record;
+  }
+
+  async #read(tenant: string, id: string): Promise<FileRecord | undefined> {
     const key = keys.fileMeta(tenant, id);
     const object = await this.#store.get(key);
-    if (object === undefined) return undefined;
-    const record = decodeFileRecord(object.body, key);
-    const isExpired = record.expires_at !== null && record.expires_at <= unixSeconds(this.#clock.nowMs());
-    return isExpired ? undefined : record;
+    return object === undefined ? undefined : decodeFileRecord(object.body, key);
   }
 
   /** @throws `input.not-found` */
@@ -155,12 +176,40 @@ export class FileStore {
     return { data: found.slice(0, limit), hasMore: found.length > limit };
   }
 
-  /** Deletes bytes, record and index entry. @throws `input.not-found` */
+  /**
+   * Deletes record, bytes and index entry: at once for readers, and for good whatever happens to this process.
+   * @throws `input.not-found`
+   */
   async deleteFile(tenant: string, id: string): Promise<void> {
     const record = await this.getFile(tenant, id);
+    const traces = tracesOf(record);
+    await this.#tombstones.bury({ id, tenant, prefixes: [keys.fileRoot(tenant, id)], keys: traces });
     // the record goes first: a file without bytes must not be found
     await this.#store.delete([keys.fileMeta(tenant, id)]);
-    await this.#store.delete([record.content_key, indexKeyOf(record)]);
+    await this.#store.delete(traces);
+  }
+
+  /**
+   * Deletes a file whose time is over by `nowMs`, and bytes that never became one. Nobody finds it any more, so the
+   * record goes last and whoever is interrupted can be followed.
+   * @returns was it a file?
+   */
+  async endFile(tenant: string, id: string, nowMs: number): Promise<boolean> {
+    const record = await this.#read(tenant, id);
+    if (record === undefined) {
+      await this.#store.delete([keys.fileContent(tenant, id)]);
+      return false;
+    }
+    if (record.expires_at === null || record.expires_at * 1000 > nowMs) return false;
+    await this.#store.delete(tracesOf(record));
+    await this.#store.delete([keys.fileMeta(tenant, id)]);
+    return true;
+  }
+
+  /** Keys of everything there is of a file, for whoever deletes it with something else. */
+  async findTraces(tenant: string, id: string): Promise<readonly string[]> {
+    const record = await this.#read(tenant, id);
+    return record === undefined ? [] : [keys.fileMeta(tenant, id), ...tracesOf(record)];
   }
 
   async #cursorOf(tenant: string, id: string): Promise<string> {
@@ -197,6 +246,15 @@ async function* pagesOf(ids: readonly string[]): AsyncGenerator<readonly string[
 
 /** Files of one second are ordered by id: the record knows seconds, and the key must follow from the record. */
 const indexKeyOf = (record: FileRecord): string => keys.fileIndex(record.tenant, record.created_at * 1000, record.id);
+
+const expiringKeyOf = ({ expires_at: expiresAt, tenant, id }: FileRecord): string | null =>
+  expiresAt === null ? null : keys.expiring(expiresAt * 1000, tenant, id);
+
+/** Everything but the record itself. The upload's own entry goes when its day is over. */
+function tracesOf(record: FileRecord): readonly string[] {
+  const expiring = expiringKeyOf(record);
+  return [record.content_key, indexKeyOf(record), ...(expiring === null ? [] : [expiring])];
+}
 
 const idOfIndexKey = (key: string): string => key.slice(key.indexOf('-', key.lastIndexOf('/')) + 1);
 

@@ -1,0 +1,112 @@
+import { keys, type ObjectStore } from '../storage/index.ts';
+import { decodeLogEntry } from './log-entry.ts';
+import type { LineResult, LogEntry, PlannedUnit } from './records.schema.ts';
+
+/**
+ * Which line of a unit ends the processes that run it. The engine's client finds lines that end engine processes; this
+ * is about lines that end the worker itself, of which only the unit's log is left to tell.
+ *
+ * Q1. A claim followed by a claim of another owner, with nothing written in between and no sign of life of its owner
+ *     later, ended without a word: a death. Workers that stop in order write a segment, at least an empty one.
+ * Q2. After `sharedDeaths` claims without a result a unit's lines run one at a time, in the order of the plan. A death
+ *     then has one suspect: the first line without a result.
+ * Q3. A line whose owner died `deaths` times while it ran alone, with no progress in between, is set aside.
+ * Q4. Kills from outside cannot be told from deaths by the line. Progress clears the line: a segment, so also a
+ *     checkpoint, of any owner since.
+ */
+export interface LineDeath {
+  readonly owner: string;
+  readonly epoch: number;
+  readonly claimedMs: number;
+  /** When the next owner took the unit over. */
+  readonly replacedMs: number;
+}
+
+export interface Suspicion {
+  /** The line; null when all lines have a result and the owners die at the unit's end. */
+  readonly lineIndex: number | null;
+  readonly deaths: readonly LineDeath[];
+}
+
+/** Claims without a result after which lines run one at a time. */
+export const sharedDeaths = 2;
+
+/** Lines at the same time under a claim that is the n-th in a row without result (itself counted). */
+export function laneTotal(lineConcurrency: number, fruitlessClaims: number): number {
+  return fruitlessClaims > sharedDeaths ? 1 : lineConcurrency;
+}
+
+/** Fewer fruitless claims than this cannot convict anybody: shared ones, those alone, and the one that runs now. */
+export const minFruitlessClaims = (deaths: number): number => sharedDeaths + deaths + 1;
+
+export interface TimedEntry {
+  readonly entry: LogEntry;
+  readonly atMs: number;
+}
+
+/** Pure: what the log of a unit says about its lines; null while nobody is convicted. */
+export function findSuspect(log: readonly TimedEntry[], unit: PlannedUnit, deaths: number): Suspicion | null {
+  const finished = new Set<number>();
+  let fruitless = 0;
+  let claims: (Omit<LineDeath, 'replacedMs'> & { readonly alone: boolean })[] = [];
+  for (const { entry, atMs } of log) {
+    if (entry.type === 'seal') return null;
+    if (entry.type === 'segment') {
+      claims = [];
+      if (entry.results.length > 0) fruitless = 0;
+      for (const { index } of entry.results) finished.add(index);
+      continue;
+    }
+    fruitless += 1;
+    const { owner, epoch } = entry;
+    claims = claims.filter((claim) => claim.owner !== owner);
+    claims.push({ owner, epoch, claimedMs: atMs, alone: fruitless > sharedDeaths });
+  }
+  // the last claim may well be at work
+  const dead = claims.flatMap(({ alone, ...claim }, place) => {
+    const next = claims[place + 1];
+    return next === undefined || !alone ? [] : [{ ...claim, replacedMs: next.claimedMs }];
+  });
+  if (dead.length < deaths) return null;
+  return { lineIndex: unit.lines.find(({ index }) => !finished.has(index))?.index ?? null, deaths: dead };
+}
+
+/** Reads a unit's log with its times. @throws `corrupt.*`, `transient.*` */
+export async function readTimedLog(
+  store: ObjectStore,
+  { tenant, batchId, unitId }: { readonly tenant: string; readonly batchId: string; readonly unitId: string },
+): Promise<readonly TimedEntry[]> {
+  const log: TimedEntry[] = [];
+  for (let slot = 0; ; slot++) {
+    const key = keys.unitSlot(tenant, batchId, unitId, slot);
+    const object = await store.get(key);
+    if (object === undefined) return log;
+    log.push({ entry: decodeLogEntry(object.body, key), atMs: object.lastModifiedMs });
+  }
+}
+
+/** The error line of a line that was set aside, with the evidence. */
+export function buildQuarantinedResult(
+  { index, custom_id: customId }: { readonly index: number; readonly custom_id: string },
+  lineToken: string,
+  deaths: readonly LineDeath[],
+): LineResult {
+  const error = {
+    code: 'line_quarantined',
+    message: `This request was set aside: ${deaths.length} workers in a row ended without a word while they ran it and nothing else.`,
+    ext: {
+      evidence: deaths.map(({ owner, epoch, claimedMs, replacedMs }) => ({
+        owner,
+        epoch,
+        claimed_at: new Date(claimedMs).toISOString(),
+        replaced_at: new Date(replacedMs).toISOString(),
+        ended: 'without a word: nothing was written between its claim and the next owner',
+      })),
+    },
+  };
+  return {
+    index,
+    outcome: 'failed',
+    output: { id: `batch_req_${lineToken}`, custom_id: customId, response: null, error },
+  };
+}
