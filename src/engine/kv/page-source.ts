@@ -8,6 +8,8 @@ const readAhead = 4;
 export class PageSource {
   readonly #cache: PrefixCache;
   readonly #tier: PageTier | null;
+  /** Called before a page is kept: whoever holds memory for less may give it up. */
+  makeRoom: () => void = () => {};
 
   constructor(cache: PrefixCache, tier: PageTier | null) {
     this.#cache = cache;
@@ -48,6 +50,7 @@ export class PageSource {
       const page = await inFlight.shift();
       if (page === undefined) break;
       take(page);
+      this.makeRoom();
       this.#cache.insert(names[index] ?? '', names[index - 1] ?? null, page);
       readMore();
     }
@@ -57,7 +60,9 @@ export class PageSource {
   /** Keeps a page in memory when there is room, and below it. */
   keep(name: string, parent: string | null, copy: () => PageLatents): void {
     const page = this.#cache.read(name) ?? copy();
+    this.makeRoom();
     this.#cache.insert(name, parent, page);
-    if (this.#tier !== null && !this.#tier.has(name)) void this.#tier.save(name, page);
+    // a tier that has the page knows it; one that only may have it does not count
+    void this.#tier?.save(name, page);
   }
 }

@@ -61,6 +61,7 @@ export class PrefixWindows {
     this.#budget = budget;
     this.#pages = pages;
     this.#onLoaded = onLoaded;
+    pages.makeRoom = () => this.#giveUpIdle(1);
   }
 
   get all(): readonly PrefixWindow[] {
@@ -109,12 +110,11 @@ export class PrefixWindows {
     window.users--;
   }
 
-  /** `take` of the budget, giving up idle windows when it is short. */
+  /** `take` of the budget, giving up idle windows when it is short (W3). */
   reserve(who: string, blocks: number): boolean {
-    for (;;) {
-      if (this.#budget.take(who, blocks)) return true;
-      if (!this.#dropOldestIdle()) return false;
-    }
+    if (blocks > this.available) return false;
+    this.#giveUpIdle(blocks);
+    return this.#budget.take(who, blocks);
   }
 
   giveBack(who: string, blocks: number): void {
@@ -184,6 +184,10 @@ export class PrefixWindows {
       window.buffer.store(window.readyRows, blockRows, page);
       window.readyRows += blockRows;
     });
+  }
+
+  #giveUpIdle(blocks: number): void {
+    while (this.#budget.free < blocks && this.#dropOldestIdle());
   }
 
   #dropOldestIdle(): boolean {

@@ -108,6 +108,17 @@ describe('Engine', () => {
     finish();
   });
 
+  it('gives up an idle window before it evicts the pages of another document', async () => {
+    const { submit, cache, budget } = setUp({ blocks: 12 });
+    await submit(ask('a', 3));
+    const pages = cache.pageTotal;
+    // the second needs three for its window, one for its own rows and three for its pages: more than are free
+    expect([pages, budget.free]).toEqual([3, 6]);
+    const messages = [chatMessage('user', 'y'.repeat(900)), chatMessage('user', '?')];
+    await submit(generateRequest('b', { messages, sharedMessages: 1 }));
+    expect(await submit(ask('c', 3))).toMatchObject({ cachedTokens: 768, cacheMiss: null });
+  });
+
   it('goes on from the rows of an earlier turn', async () => {
     const { submit, runner } = setUp();
     const first = [chatMessage('system', 'Answer.'), chatMessage('user', 'q'.repeat(100))];
@@ -160,11 +171,11 @@ describe('Engine', () => {
   });
 
   it('gives up places when memory runs out, and finishes everybody with the same answers', async () => {
-    const requests = Array.from({ length: 6 }, (_, index) => ask(`r${index}`, 1, { maxTokens: 420, ...withoutEnd }));
+    const requests = Array.from({ length: 4 }, (_, index) => ask(`r${index}`, 1, { maxTokens: 300, ...withoutEnd }));
     const plain = setUp({ cache: false, maxSequences: 1 });
     const alone = [];
     for (const request of requests) alone.push(outputOf(await plain.submit(request)));
-    const { submit, engine, finish } = setUp({ blocks: 13 });
+    const { submit, engine, finish } = setUp({ blocks: 9 });
     const results = await Promise.all(requests.map((request) => submit(request)));
     expect(results.map(outputOf)).toEqual(alone);
     expect(engine.stats().preemptions).toBeGreaterThan(0);
