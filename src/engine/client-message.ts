@@ -111,6 +111,12 @@ const embedFields: Fields<keyof EmbedRequest> = {
   deadlineMs: orNull(isNumber),
 };
 
+const arrivedFields = {
+  path: isText,
+  found: isFlag,
+  bytesPerSecond: orNull(isNumber),
+} satisfies Fields<keyof Omit<Extract<ClientMessage, { type: 'page-arrived' }>, 'type'>>;
+
 const requestFields: Readonly<Record<string, Fields>> = {
   'generate-start': generateFields,
   'embed-start': embedFields,
@@ -125,6 +131,11 @@ export function parseClientMessage(value: unknown): ClientMessage {
   const { type, id, request } = value as { readonly type?: unknown; readonly id?: unknown; readonly request?: unknown };
   if (type === 'cancel' || type === 'checkpoint') {
     if (!isText(id)) throw wrong('id', id);
+    return value as ClientMessage;
+  }
+  if (type === 'page-arrived') {
+    const field = findWrong(value as Record<string, unknown>, arrivedFields);
+    if (field !== undefined) throw wrong(field, (value as Record<string, unknown>)[field]);
     return value as ClientMessage;
   }
   const fields = typeof type === 'string' && Object.hasOwn(requestFields, type) ? requestFields[type] : undefined;

@@ -13,15 +13,29 @@ import type {
   GenerateRequest,
   GenerateResult,
   ModelCard,
+  SavedPage,
+  WantedPage,
 } from './messages.ts';
 import { RequestGate } from './request-gate.ts';
 import { Suspects } from './suspects.ts';
 import { type EmbedOptions, type GenerateOptions, Ticket, type Work } from './ticket.ts';
 
+/** Copies page files between the engine's disk and a store that other workers reach. */
+export interface PageCarrier {
+  /** Returns at once; what cannot be uploaded is dropped. */
+  upload(page: SavedPage): void;
+  /** Writes the file to `page.path`; false when there is none to be had. Never rejects. */
+  download(page: WantedPage): Promise<boolean>;
+  /** Of downloads lately; null: not known. */
+  readonly bytesPerSecond: number | null;
+}
+
 export interface EngineClientDeps {
   readonly connect: () => EngineChannel;
   readonly clock: Clock;
   readonly log: Logger;
+  /** Carries page files to and from the object store; left out: there is none. */
+  readonly pages?: PageCarrier | null;
   readonly onPid?: (pid: number | null) => void;
   /** The model cannot be loaded any more; the process that owns this client can only end. */
   readonly onFailed?: (error: AppError) => void;
@@ -48,6 +62,7 @@ export class EngineClient {
   readonly #clock: Clock;
   readonly #log: Logger;
   readonly #process: EngineProcess;
+  readonly #pages: PageCarrier | null;
   readonly #suspects = new Suspects();
   readonly #gate: RequestGate<Ticket>;
   /** What is in the process, by wire id. */
@@ -63,6 +78,7 @@ export class EngineClient {
   constructor(deps: EngineClientDeps) {
     this.#clock = deps.clock;
     this.#log = deps.log;
+    this.#pages = deps.pages ?? null;
     this.#gate = new RequestGate({
       maxInFlight: deps.maxInFlight ?? 256,
       maxInFlightBytes: deps.maxInFlightBytes ?? 64 * 2 ** 20,
@@ -183,6 +199,12 @@ export class EngineClient {
       case 'run-start':
         this.#inRun = new Set(message.ids);
         return;
+      case 'page-saved':
+        this.#pages?.upload(message.page);
+        return;
+      case 'page-wanted':
+        void this.#download(message.page);
+        return;
       case 'generate-progress':
         this.#sent.get(message.id)?.takeProgress(message.progress);
         return;
@@ -204,6 +226,13 @@ export class EngineClient {
       default:
         assertNever(message);
     }
+  }
+
+  /** A process that ended meanwhile had paths of its own, so its successor does not take this for an answer. */
+  async #download(page: WantedPage): Promise<void> {
+    const found = (await this.#pages?.download(page)) ?? false;
+    const bytesPerSecond = this.#pages?.bytesPerSecond ?? null;
+    this.#say({ type: 'page-arrived', path: page.path, found, bytesPerSecond });
   }
 
   #end(id: string, settle: (ticket: Ticket) => void): void {

@@ -7,6 +7,7 @@ import type { BlockBudget } from './kv/block-budget.ts';
 import { PageChain } from './kv/page-name.ts';
 import { PageSource } from './kv/page-source.ts';
 import type { PrefixCache } from './kv/prefix-cache.ts';
+import type { RemotePages } from './kv/remote-pages.ts';
 import type { EmbedRequest, EmbedResult, EngineStats, GenerateRequest, GenerateResult, TierStats } from './messages.ts';
 import { blockRows, type EngineService, type GenerateListener, type ModelRunner, type PageTier } from './ports.ts';
 import { reportProgress } from './report-progress.ts';
@@ -30,6 +31,8 @@ export interface EngineDeps extends AnswerDeps {
   /** Pages below memory, and what `stats` says of the tiers there. */
   readonly tier: PageTier | null;
   readonly tierStats: () => { readonly disk: TierStats | null; readonly remote: TierStats | null };
+  /** Pages that other processes share; left out: there are none. */
+  readonly remotePages?: RemotePages | null;
   readonly nowMs: () => number;
 }
 
@@ -90,6 +93,7 @@ export class Engine implements EngineService {
       embeds: this.#embeds,
       stepTokens: options.prefillTokens,
       breathe: () => this.#breathe(),
+      onPrefixRun: (tokens, ms) => deps.remotePages?.notePrefill(tokens, ms),
       onScored: (scored) => this.#take(scored),
       onFailed: (sequences, error) => {
         for (const sequence of sequences) this.#end(sequence, (settle) => settle.reject(error));
@@ -106,6 +110,8 @@ export class Engine implements EngineService {
         return;
       }
       this.#open.set(sequence, { resolve, reject });
+      // what nobody else brings is not worth a request to the store
+      if (request.sharedMessages > 0) this.#deps.remotePages?.expect(request.tenant, sequence.prefixNames);
       this.#admission.add(sequence);
       reportProgress(sequence);
       this.#start();
@@ -150,6 +156,7 @@ export class Engine implements EngineService {
       running: this.#residents.members.size + this.#embeds.size,
       blocks: { total, free, cached, held, blockBytes },
       tiers: { memory: cache.stats(), ...tierStats() },
+      restore: this.#deps.remotePages?.restoreStats() ?? null,
       ...this.#counters.read(),
     };
   }

@@ -6,6 +6,8 @@ const shapes: Readonly<Record<HostMessage['type'], { readonly hasId: boolean; re
   'engine-failed': { hasId: false, field: 'error' },
   'engine-stats': { hasId: false, field: 'stats' },
   'run-start': { hasId: false, field: 'ids' },
+  'page-saved': { hasId: false, field: 'page' },
+  'page-wanted': { hasId: false, field: 'page' },
   'generate-progress': { hasId: true, field: 'progress' },
   'generate-delta': { hasId: true, field: 'delta' },
   'generate-checkpoint': { hasId: true, field: 'checkpoint' },

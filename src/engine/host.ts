@@ -2,13 +2,14 @@ import { sha256Hex } from '../base/hash.ts';
 import { type Logger, silentLogger } from '../base/log.ts';
 import { Engine } from './engine.ts';
 import { BlockBudget } from './kv/block-budget.ts';
-import { openDiskTier } from './kv/disk-tier.ts';
+import { type DiskTier, openDiskTier } from './kv/disk-tier.ts';
 import { NoPrefixCache } from './kv/no-prefix-cache.ts';
 import { RadixPrefixCache } from './kv/radix-prefix-cache.ts';
+import { RemotePages } from './kv/remote-pages.ts';
 import { TierChain } from './kv/tiered-pages.ts';
 import type { ModelCard } from './messages.ts';
 import { loadModelFolder } from './model/load-model.ts';
-import type { ModelRunner, PageTier } from './ports.ts';
+import type { ModelRunner } from './ports.ts';
 import { openOrtRunner } from './runtime/ort-runner.ts';
 import { readSpecialTokens } from './special-tokens.ts';
 import { openGrammarCompiler } from './structured/grammar.ts';
@@ -34,13 +35,15 @@ export interface EngineHostOptions {
   readonly prefillTokens: number;
   /** Keep pages for later requests; false is the plain engine that others are measured against. @defaultValue true */
   readonly prefixCache?: boolean;
-  /** A tier below the disk, such as an object store. @defaultValue null */
-  readonly remotePages?: PageTier | null;
+  /** Pages of shared prefixes go to the object store and come from it, by messages to the parent; needs `pageDisk`. @defaultValue false */
+  readonly pageStore?: boolean;
   readonly log?: Logger;
 }
 
 export interface EngineHost {
   readonly engine: Engine;
+  /** Null without a page store. */
+  readonly remotePages: RemotePages | null;
   readonly runner: ModelRunner;
   readonly card: ModelCard;
   close(): Promise<void>;
@@ -57,8 +60,7 @@ export async function openEngineHost(options: EngineHostOptions): Promise<Engine
   const runner = await openOrtRunner(model, { precision: 'full', threads, reproducible });
   const special = readSpecialTokens(tokenizer, runner.vocabularySize, model.config.stopIds);
   const budget = BlockBudget.ofBytes(options.pageMemoryBytes, runner);
-  const disk = await openDisk(runner, options);
-  const remote = options.remotePages ?? null;
+  const { disk, remote } = await openTiers(runner, options);
   const tiers = [disk, remote].filter((one) => one !== null);
   const tier = tiers.length === 0 ? null : new TierChain(tiers);
   const engine = new Engine(
@@ -71,6 +73,7 @@ export async function openEngineHost(options: EngineHostOptions): Promise<Engine
       cache: (options.prefixCache ?? true) ? new RadixPrefixCache(budget) : new NoPrefixCache(budget),
       tier,
       tierStats: () => ({ disk: disk?.stats() ?? null, remote: remote?.stats() ?? null }),
+      remotePages: remote,
       nowMs: () => Date.now(),
     },
     options,
@@ -78,6 +81,7 @@ export async function openEngineHost(options: EngineHostOptions): Promise<Engine
   const card = { ...model.card, digest: sha256Hex(`${model.card.digest} ${model.weights.contentDigest()}`) };
   return {
     engine,
+    remotePages: remote,
     runner,
     card,
     close: async () => {
@@ -87,8 +91,23 @@ export async function openEngineHost(options: EngineHostOptions): Promise<Engine
   };
 }
 
-async function openDisk(runner: ModelRunner, { pageDisk, log = silentLogger }: EngineHostOptions) {
-  if (pageDisk === null) return null;
+interface Tiers {
+  readonly disk: DiskTier | null;
+  readonly remote: RemotePages | null;
+}
+
+async function openTiers(
+  runner: ModelRunner,
+  { pageDisk, pageStore = false, log = silentLogger }: EngineHostOptions,
+): Promise<Tiers> {
+  if (pageDisk === null) {
+    if (pageStore) log.warn({}, 'pages are not shared by the object store: they have no disk to pass through');
+    return { disk: null, remote: null };
+  }
   const { layers, latentWidth, digest } = runner;
-  return openDiskTier({ ...pageDisk, layers, latentWidth, digest, log });
+  let remote: RemotePages | null = null;
+  const onStored = (name: string): void => remote?.stored(name);
+  const disk = await openDiskTier({ ...pageDisk, layers, latentWidth, digest, onStored, log });
+  if (pageStore) remote = new RemotePages({ digest, disk, folder: pageDisk.folder, nowMs: () => performance.now() });
+  return { disk, remote };
 }

@@ -1,4 +1,4 @@
-export { EngineClient, type EngineClientDeps } from './client.ts';
+export { EngineClient, type EngineClientDeps, type PageCarrier } from './client.ts';
 export type { EngineChannel, EngineExit } from './engine-channel.ts';
 export type {
   AnswerFormat,
@@ -16,13 +16,16 @@ export type {
   GenerateResult,
   HostMessage,
   ModelCard,
+  RestoreStats,
   SamplingOptions,
+  SavedPage,
   TierStats,
   TokenChance,
   TokenLogprob,
   ToolCall,
   ToolCallDelta,
   ToolChoice,
+  WantedPage,
 } from './messages.ts';
 export { describeModel } from './model/load-model.ts';
 export type { ClientPipe } from './serve.ts';

@@ -194,6 +194,38 @@ export interface EmbedResult {
   readonly promptTokens: number;
 }
 
+/** A page file that other workers may want as well: whoever hears of it may copy it, and nobody waits for that. */
+export interface SavedPage {
+  readonly tenant: string;
+  /** `ModelRunner.digest` of the engine whose page it is. */
+  readonly digest: string;
+  readonly name: string;
+  /** Where it lies now; it may be gone any time. */
+  readonly path: string;
+  readonly bytes: number;
+  /** A stored copy is damaged and is to be replaced; otherwise one that is there stays. */
+  readonly replaces: boolean;
+}
+
+/** A page that this process lacks and would rather read than compute. */
+export interface WantedPage {
+  readonly tenant: string;
+  readonly digest: string;
+  readonly name: string;
+  /** Where its file is to be written before `page-arrived` says so; never the same twice. */
+  readonly path: string;
+}
+
+/** Whether pages of the object store are read rather than computed, and the figures that decide it. */
+export interface RestoreStats {
+  /** Of downloads in the last minute, all at once; null: none. */
+  readonly bytesPerSecond: number | null;
+  /** Of the prefixes computed so far; null: none. */
+  readonly prefillTokensPerSecond: number | null;
+  /** Pages computed without asking the store, because computing was faster. */
+  readonly declined: number;
+}
+
 /** Of one tier of pages. */
 export interface TierStats {
   readonly pages: number;
@@ -220,6 +252,8 @@ export interface EngineStats {
     readonly blockBytes: number;
   };
   readonly tiers: { readonly memory: TierStats; readonly disk: TierStats | null; readonly remote: TierStats | null };
+  /** Null: there is no object store behind the disk. */
+  readonly restore: RestoreStats | null;
   readonly prefillTokens: number;
   readonly cachedTokens: number;
   readonly decodeTokens: number;
@@ -259,7 +293,15 @@ export type ClientMessage =
   /** Of either kind. */
   | { readonly type: 'cancel'; readonly id: string }
   /** Answered by `generate-checkpoint`, unless the request has just ended. */
-  | { readonly type: 'checkpoint'; readonly id: string };
+  | { readonly type: 'checkpoint'; readonly id: string }
+  /** Answers one `page-wanted`, named by its path: the file lies there, or there is no such page to be had. */
+  | {
+      readonly type: 'page-arrived';
+      readonly path: string;
+      readonly found: boolean;
+      /** Of downloads lately, all at once; null: not known. */
+      readonly bytesPerSecond: number | null;
+    };
 
 export type HostMessage =
   | { readonly type: 'engine-ready'; readonly card: ModelCard; readonly loadMs: number }
@@ -268,6 +310,9 @@ export type HostMessage =
   | { readonly type: 'engine-stats'; readonly stats: EngineStats }
   /** Requests in the run that starts now: the suspects if the process does not live to send the next message. */
   | { readonly type: 'run-start'; readonly ids: readonly string[] }
+  | { readonly type: 'page-saved'; readonly page: SavedPage }
+  /** Answered by `page-arrived`, always. */
+  | { readonly type: 'page-wanted'; readonly page: WantedPage }
   | { readonly type: 'generate-progress'; readonly id: string; readonly progress: GenerateProgress }
   | { readonly type: 'generate-delta'; readonly id: string; readonly delta: GenerateDelta }
   | { readonly type: 'generate-checkpoint'; readonly id: string; readonly checkpoint: GenerateCheckpoint }

@@ -22,6 +22,8 @@ export interface RoundDeps {
   readonly stepTokens: number;
   /** Lets messages in; sequences may be gone afterwards. */
   readonly breathe: () => Promise<void>;
+  /** So many tokens of a prefix were computed in so much time. */
+  readonly onPrefixRun: (tokens: number, ms: number) => void;
   readonly onScored: (scored: Scored) => void;
   readonly onFailed: (sequences: readonly Sequence[], error: unknown) => void;
   readonly onEmbedEnd: (task: EmbedTask, error: unknown) => void;
@@ -109,10 +111,13 @@ export class RoundRunner {
   }
 
   async #runWindow(window: PrefixWindow, users: readonly Sequence[], tokens: number): Promise<void> {
-    const { runner, residents, counters, onFailed } = this.#deps;
+    const { runner, residents, counters, onPrefixRun, onFailed } = this.#deps;
     this.#announce(users.map(({ request }) => request.id));
+    const beforeMs = runner.runMs;
     try {
-      counters.prefillTokens += await advanceWindow(runner, residents.windows, window, tokens);
+      const computed = await advanceWindow(runner, residents.windows, window, tokens);
+      counters.prefillTokens += computed;
+      onPrefixRun(computed, runner.runMs - beforeMs);
     } catch (error) {
       onFailed(users, error);
       return;

@@ -2,6 +2,7 @@ import { type Clock, systemClock } from '../base/clock.ts';
 import { AppError, serializeError } from '../base/errors.ts';
 import { assertNever } from '../base/invariant.ts';
 import { findRequestId, parseClientMessage } from './client-message.ts';
+import type { PageMessage } from './kv/remote-pages.ts';
 import type { EmbedRequest, GenerateRequest, HostMessage } from './messages.ts';
 import type { EngineService } from './ports.ts';
 import { ProgressLimit, StatsReporter } from './send-limits.ts';
@@ -12,6 +13,12 @@ export interface ClientPipe {
   send(message: HostMessage): void;
   /** False while earlier messages wait to be written: the client does not read as fast as we speak. */
   hasRoom(): boolean;
+}
+
+/** Where pages leave and enter the process, as files. */
+export interface PageDoor {
+  onMessage: (message: PageMessage) => void;
+  arrived(path: string, found: boolean, bytesPerSecond: number | null): void;
 }
 
 /**
@@ -27,6 +34,7 @@ export function serveEngine(
   engine: EngineService,
   pipe: ClientPipe,
   clock: Clock = systemClock,
+  pages: PageDoor | null = null,
 ): (message: unknown) => void {
   const inWork = new Set<string>();
   const stats = new StatsReporter(
@@ -90,11 +98,15 @@ export function serveEngine(
       case 'checkpoint':
         engine.checkpoint(message.id);
         return;
+      case 'page-arrived':
+        pages?.arrived(message.path, message.found, message.bytesPerSecond);
+        return;
       default:
         assertNever(message);
     }
   };
 
+  if (pages !== null) pages.onMessage = say;
   engine.onRun((ids) => say({ type: 'run-start', ids }));
   return (value) => {
     try {

@@ -1,5 +1,6 @@
 import { statSync } from 'node:fs';
 import { mkdir, rename } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import { AppError, isFamily } from '../../base/errors.ts';
 import { invariant } from '../../base/invariant.ts';
 import { type Logger, silentLogger } from '../../base/log.ts';
@@ -32,16 +33,25 @@ import { type PageShape, pageBytes, pageFloats } from './page-shape.ts';
  * K4 No error of the file system leaves the tier: the page is given up and counted. After the nth failed write in a row
  *    the next 2^n saves (at most 1,024) are given up untried. A disk that is full before the budget is lowers the limit
  *    to what is there, until the tier is opened again: later pages then take the place of old ones.
- * K5 At most eight writes at a time, fewer when they would be a quarter of the budget, and four reads. Saves that wait
- *    hold at most 256 MiB of pages (but four pages always); beyond that they are given up.
+ * K5 At most eight writes at a time and sixteen files that others write (`receive`), fewer of each when they would be a
+ *    quarter of the budget, and four reads. Saves that wait hold at most 256 MiB of pages (but four pages always); beyond
+ *    that they are given up.
  *
  * What other processes do to the folder: a file that vanished is a miss; a file that appeared is found by the one `stat`
  * that `has` makes when the index lacks a name; the folder is listed anew whenever a quarter of the budget was written.
  * So n processes keep one folder below budget × (1 + n / 4), and a single one keeps it below its budget.
  */
 export interface DiskTier extends PageTier {
+  /** Of every page's file. */
+  readonly fileBytes: number;
   /** Pages given up because the file system or a full queue did not take them, or could not give them. */
   readonly failures: number;
+  /**
+   * Takes the file of a page that somebody else writes, unchecked: `load` will check it.
+   * @param write is given the path of the new file, and says whether it lies there
+   * @returns whether the tier has a file of that page now
+   */
+  receive(name: string, write: (path: string) => Promise<boolean>): Promise<boolean>;
 }
 
 export interface DiskTierOptions extends PageShape {
@@ -51,6 +61,8 @@ export interface DiskTierOptions extends PageShape {
   readonly budgetBytes: number;
   /** Pages that wait to be written (K5). @defaultValue 256 MiB: seconds of writing on a slow disk */
   readonly waitingBytes?: number;
+  /** A page was saved and has its file; not called for received ones. */
+  readonly onStored?: (name: string) => void;
   readonly log?: Logger;
 }
 
@@ -60,6 +72,7 @@ const readsAtOnce = 4;
  * other they would fall behind a prefill that fills a page a run.
  */
 const writesAtOnce = 8;
+const receivesAtOnce = 16;
 const defaultWaitingBytes = 256 * 1024 * 1024;
 const maxPause = 1024;
 
@@ -94,11 +107,14 @@ class FolderTier implements DiskTier {
   readonly #shape: PageShape;
   readonly #budgetBytes: number;
   readonly #maxSaving: number;
+  readonly #onStored: (name: string) => void;
   readonly #log: Logger;
   readonly #index: DiskIndex;
   readonly #reads = new ConcurrencyLimit(readsAtOnce);
   readonly #writes: ConcurrencyLimit;
+  readonly #receives: ConcurrencyLimit;
   readonly #saving = new Map<string, Promise<void>>();
+  /** Loads and receives. */
   readonly #loading = new Set<Promise<unknown>>();
   /** Pages whose file is bad and could not be removed: absent until they are saved again. */
   readonly #refused = new Set<string>();
@@ -112,19 +128,21 @@ class FolderTier implements DiskTier {
 
   constructor(options: DiskTierOptions) {
     const { folder, digest, layers, latentWidth, budgetBytes } = options;
-    const { waitingBytes = defaultWaitingBytes, log = silentLogger } = options;
+    const { waitingBytes = defaultWaitingBytes, onStored = () => {}, log = silentLogger } = options;
     this.#folder = folder;
     this.#digest = digest;
     this.#shape = { layers, latentWidth };
     this.#budgetBytes = budgetBytes;
     this.#limitBytes = budgetBytes;
     this.#maxSaving = Math.max(4, Math.floor(waitingBytes / pageBytes(this.#shape)));
+    this.#onStored = onStored;
     this.#log = log;
     // names are as long as the digest
     this.fileBytes = pageFileBytes({ name: digest, shape: this.#shape });
     this.#index = new DiskIndex(this.fileBytes);
     const roomy = Math.floor(budgetBytes / this.fileBytes / 4);
     this.#writes = new ConcurrencyLimit(Math.max(1, Math.min(writesAtOnce, roomy)));
+    this.#receives = new ConcurrencyLimit(Math.max(1, Math.min(receivesAtOnce, roomy)));
   }
 
   get failures(): number {
@@ -141,9 +159,7 @@ class FolderTier implements DiskTier {
 
   async load(name: string): Promise<PageLatents | undefined> {
     const readable = !this.#closed && isPageName(name) && !this.#refused.has(name);
-    const loading = readable ? this.#reads.run(() => this.#read(name)) : Promise.resolve(undefined);
-    this.#loading.add(loading);
-    const latents = await loading.finally(() => this.#loading.delete(loading));
+    const latents = readable ? await this.#track(this.#reads.run(() => this.#read(name))) : undefined;
     if (latents === undefined) this.#counts.misses++;
     else this.#counts.hits++;
     return latents;
@@ -165,6 +181,13 @@ class FolderTier implements DiskTier {
     return saving;
   }
 
+  async receive(name: string, write: (path: string) => Promise<boolean>): Promise<boolean> {
+    invariant(isPageName(name), `page name ${name} is not a lower-case hex sha256`);
+    if (this.#closed) return false;
+    if (this.has(name)) return true;
+    return this.#track(this.#receives.run(() => this.#receive(name, write)));
+  }
+
   stats(): TierStats {
     const { hits, misses, writes, evictions, corrupt } = this.#counts;
     const { pageTotal: pages, bytes } = this.#index;
@@ -174,6 +197,12 @@ class FolderTier implements DiskTier {
   async close(): Promise<void> {
     this.#closed = true;
     await Promise.allSettled([...this.#saving.values(), ...this.#loading]);
+  }
+
+  /** Closing waits for it. */
+  async #track<Value>(work: Promise<Value>): Promise<Value> {
+    this.#loading.add(work);
+    return work.finally(() => this.#loading.delete(work));
   }
 
   /** Lists the folder and brings it within the budget. Throws what the file system says when it cannot be listed. */
@@ -233,6 +262,31 @@ class FolderTier implements DiskTier {
       this.#failWrite(error);
       return;
     }
+    this.#keep(name);
+    this.#onStored(name);
+  }
+
+  async #receive(name: string, write: (path: string) => Promise<boolean>): Promise<boolean> {
+    const temporary = temporaryPath(this.#folder, this.#digest, name);
+    try {
+      await this.#makeRoom();
+      await mkdir(dirname(temporary), { recursive: true });
+      if (!(await write(temporary))) {
+        await this.#tryRemove(temporary);
+        return false;
+      }
+      await rename(temporary, pagePath(this.#folder, this.#digest, name));
+    } catch (error) {
+      await this.#tryRemove(temporary);
+      this.#failWrite(error);
+      return false;
+    }
+    this.#keep(name);
+    return true;
+  }
+
+  /** A page has its file. */
+  #keep(name: string): void {
     this.#index.use(name);
     this.#refused.delete(name);
     this.#unlistedBytes += this.fileBytes;
@@ -243,7 +297,8 @@ class FolderTier implements DiskTier {
   async #makeRoom(): Promise<void> {
     if (this.#unlistedBytes > this.#budgetBytes / 4) await this.#list();
     // room for every page that is being written, this one included
-    await this.#shrink(Math.max(0, this.#limitBytes - this.fileBytes * this.#writes.running));
+    const running = this.#writes.running + this.#receives.running;
+    await this.#shrink(Math.max(0, this.#limitBytes - this.fileBytes * running));
   }
 
   /** Drops files until at most so many bytes are left; throws what the file system says when one cannot be removed. */

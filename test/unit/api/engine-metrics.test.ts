@@ -22,6 +22,7 @@ const stats: EngineStats = {
   running: 2,
   blocks: { total: 10, free: 5, cached: 3, held: 2, blockBytes: 4_096 },
   tiers: { memory: tier(), disk: tier({ pages: 40 }), remote: null },
+  restore: null,
   prefillTokens: 900,
   cachedTokens: 800,
   decodeTokens: 70,
