@@ -2,9 +2,14 @@ import { hostname } from 'node:os';
 import { systemClock } from '../src/base/clock.ts';
 import { AppError } from '../src/base/errors.ts';
 import { defaultTenant } from '../src/base/ids.ts';
-import { lifecycle } from '../src/base/lifecycle.contract.ts';
 import type { Logger } from '../src/base/log.ts';
-import { type JobLineTask, parseLineRequest, runUnitJob, type UnitLineAnswer } from '../src/batch/index.ts';
+import {
+  type JobLineTask,
+  parseLineRequest,
+  runUnitJob,
+  type UnitJobDeps,
+  type UnitLineAnswer,
+} from '../src/batch/index.ts';
 import type { Config } from '../src/config/index.ts';
 import { EngineClient } from '../src/engine/index.ts';
 import { exitCodes } from '../src/local/exit-codes.contract.ts';
@@ -16,11 +21,16 @@ import { forkEngine } from './compose/fork-engine.ts';
 import { openShared } from './compose/open-shared.ts';
 import { buildDeltaPublisher } from './compose/publish-deltas.ts';
 import { reportEngine } from './compose/report-engine.ts';
-import { buildProgressReporter } from './compose/report-progress.ts';
+import { buildProgressReporter, readHeardTokens, WrittenTokens } from './compose/report-progress.ts';
 import { type RunningProcess, runProcess } from './compose/run-process.ts';
+
+/** For jobs that end by themselves; what is longer goes on elsewhere from its checkpoint, which costs less than waiting. */
+const handoverMs = 500;
 
 /** Lines of a unit handed to the engine at once: as many as one run of the model serves well, and a few to wait. */
 const lineConcurrency = 16;
+
+type ProgressReport = ReturnType<typeof buildProgressReporter>;
 
 async function start(config: Config, log: Logger): Promise<RunningProcess> {
   let enginePids: Record<string, number> = {};
@@ -42,24 +52,23 @@ async function start(config: Config, log: Logger): Promise<RunningProcess> {
   const cancels = new CancelWatch(bus);
   const owner = `${hostname()}/${process.pid}`;
   const report = reportEngine(bus, owner, () => engine.stats());
+  const written = new WrittenTokens();
   const runner = new LineRunner({
-    generate: (request, options) => engine.generate(request, options),
+    generate: written.follow((request, options) => engine.generate(request, options)),
     embed: (request, options) => engine.embed(request, options),
     loadDocument: buildDocumentSource(store, batches, defaultTenant),
     card,
     clock: systemClock,
   });
 
-  const runLine = async (task: JobLineTask): Promise<UnitLineAnswer> => {
-    const { batch, unitId, line, seed, signal } = task;
-    const customId = line.custom_id;
+  const runLine = async (task: JobLineTask, tell: ProgressReport): Promise<UnitLineAnswer> => {
+    const { batch, line, seed, signal, journal } = task;
     try {
       const request = parseLineRequest(line.url, line.body, [card.id], {
         // only a caller who waits for this very line can have asked for a stream
         streaming: batch.priority === 'interactive',
         widths: { [card.id]: card.hiddenWidth },
       });
-      const onProgress = buildProgressReporter(bus, { batchId: batch.id, unitId, customId }, () => Date.now());
       const priority = batch.priority === 'interactive' ? 0 : 1;
       return await runner.run({
         name: `${batch.id}/${line.index}`,
@@ -68,7 +77,8 @@ async function start(config: Config, log: Logger): Promise<RunningProcess> {
         seed,
         priority,
         signal,
-        onProgress,
+        onProgress: (progress) => tell(line.custom_id, progress),
+        journal,
         openDeltas: buildDeltaPublisher(bus, batch.id),
       });
     } catch (error) {
@@ -78,14 +88,20 @@ async function start(config: Config, log: Logger): Promise<RunningProcess> {
   };
 
   const runJob = async (job: UnitJob, signal: AbortSignal): Promise<void> => {
-    const deps = {
+    const tell = buildProgressReporter(bus, job, written, () => Date.now());
+    const deps: UnitJobDeps = {
       store,
       batches,
       owner,
       lineConcurrency,
-      runLine,
+      runLine: (task) => runLine(task, tell),
+      askCheckpoints: async (ids) => {
+        await Promise.all(ids.map((id) => engine.checkpoint(id)));
+      },
+      readHeard: ({ batchId }) => readHeardTokens(bus, batchId),
       onSegment: (batchId: string, unitId: string) => void bus.publish({ type: 'unit-segment', batchId, unitId }),
       clock: systemClock,
+      logger: log,
     };
     const cancel = cancels.watch(job.batchId);
     try {
@@ -110,8 +126,9 @@ async function start(config: Config, log: Logger): Promise<RunningProcess> {
   return {
     ready: { pids: enginePids },
     stop: async () => {
-      await consumer.stop(lifecycle.graceMs / 2);
+      await consumer.stop(handoverMs);
       engine.close();
+      await pages?.close();
       report.stop();
       await shared.close();
     },

@@ -4,10 +4,12 @@ export { canMove, isTerminal, legalMoves, moveBatch, patchBatch } from './batch-
 export { type BatchPage, BatchStore, type OpenBatch } from './batch-store.ts';
 export { type BatchProgress, BatchWatch } from './batch-watch.ts';
 export type { ChatRequest } from './chat-request.ts';
+export { CheckpointStore } from './checkpoint-store.ts';
 export type { EmbeddingsRequest } from './embeddings-request.ts';
 export type { FileDescription, FileListOptions, FilePage, StoredBytes } from './file-store.ts';
 export { type Finalized, finalizeBatch } from './finalizer.ts';
 export { Janitor, type JanitorDeps } from './janitor.ts';
+export type { LineJournal, LineState, RequestState } from './line-journal.ts';
 export { readLines } from './line-reader.ts';
 export { lineTokenOf } from './line-token.ts';
 export { type LineLimits, type ValidatedLine, validateLines } from './line-validation.ts';

@@ -22,13 +22,25 @@ function isLogEntry(value: unknown): value is LogEntry {
       return Number.isSafeInteger(value['epoch']) && typeof value['owner'] === 'string';
     case 'segment':
       return (
-        Number.isSafeInteger(value['epoch']) && Array.isArray(value['results']) && value['results'].every(isResult)
+        Number.isSafeInteger(value['epoch']) &&
+        Array.isArray(value['results']) &&
+        value['results'].every(isResult) &&
+        (value['checkpoint'] === undefined || isCheckpointName(value['checkpoint']))
       );
     case 'seal':
       return sealReasons.some((reason) => reason === value['reason']);
     default:
       return false;
   }
+}
+
+function isCheckpointName(value: unknown): boolean {
+  return (
+    isPlainObject(value) &&
+    typeof value['sha256'] === 'string' &&
+    /^[0-9a-f]{64}$/.test(value['sha256']) &&
+    Number.isSafeInteger(value['tokens'])
+  );
 }
 
 function isResult(value: unknown): boolean {

@@ -131,6 +131,14 @@ export interface LineResult {
   readonly output: OutputLine;
 }
 
+/** How an entry of the unit log names a checkpoint. */
+export interface CheckpointName {
+  /** Of its bytes, and its place among the blobs. */
+  readonly sha256: string;
+  /** Completion tokens of all its lines: more than before is progress. */
+  readonly tokens: number;
+}
+
 /** Entries of a unit log, one create-once object each. A `seal` ends the log for everybody. */
 export type LogEntry =
   | {
@@ -145,6 +153,8 @@ export type LogEntry =
       readonly type: 'segment';
       readonly epoch: number;
       readonly results: readonly LineResult[];
+      /** The newest checkpoint of the unfinished lines; left out where it stays the one before. */
+      readonly checkpoint?: CheckpointName;
       readonly nonce: string;
     }
   | { readonly version: 1; readonly type: 'seal'; readonly reason: SealReason; readonly nonce: string };

@@ -1,8 +1,11 @@
 import type { Clock } from '../base/clock.ts';
 import { AppError, isAppError } from '../base/errors.ts';
+import type { Logger } from '../base/log.ts';
 import type { ObjectStore } from '../storage/index.ts';
 import { isTerminal } from './batch-state.ts';
 import type { BatchStore } from './batch-store.ts';
+import { CheckpointStore } from './checkpoint-store.ts';
+import type { LineJournal } from './line-journal.ts';
 import { readLines } from './line-reader.ts';
 import { loadPlan } from './plan-store.ts';
 import type { BatchRecord, Line } from './records.schema.ts';
@@ -16,6 +19,8 @@ export interface JobLineTask {
   readonly line: Line;
   readonly seed: number;
   readonly signal: AbortSignal;
+  /** What earlier owners of the unit left of the line, and where to write down how far it is. */
+  readonly journal: LineJournal;
 }
 
 export interface UnitJobDeps {
@@ -25,8 +30,13 @@ export interface UnitJobDeps {
   readonly owner: string;
   readonly lineConcurrency: number;
   readonly runLine: (task: JobLineTask) => Promise<UnitLineAnswer>;
+  /** Asks running engine requests for a checkpoint; resolves when all have given one, or have ended. */
+  readonly askCheckpoints: (requestIds: readonly string[]) => Promise<void>;
+  /** Most completion tokens by request id that were heard of under earlier owners of the unit. */
+  readonly readHeard: (unit: UnitName) => Promise<ReadonlyMap<string, number>>;
   readonly onSegment: (batchId: string, unitId: string) => void;
   readonly clock: Clock;
+  readonly logger: Logger;
 }
 
 /** What names a unit in a queue job. */
@@ -58,14 +68,18 @@ export async function runUnitJob(deps: UnitJobDeps, unit: UnitName, signal: Abor
     await runUnit(
       {
         log: openUnitLog(deps.store, tenant, batchId, unitId),
+        checkpoints: new CheckpointStore(deps.store, tenant, batchId, unitId),
         lines,
         unit: planned,
         owner: deps.owner,
         batchId,
         lineConcurrency: deps.lineConcurrency,
         runLine: (task) => deps.runLine({ batch, unitId, ...task }),
+        askCheckpoints: deps.askCheckpoints,
+        readHeard: () => deps.readHeard(unit),
         onSegment: () => deps.onSegment(batchId, unitId),
         clock: deps.clock,
+        logger: deps.logger,
       },
       signal,
     );

@@ -3,7 +3,7 @@ import { AppError, isFamily } from '../base/errors.ts';
 import { newNonce } from '../base/ids.ts';
 import { keys, type ObjectStore } from '../storage/index.ts';
 import { decodeLogEntry, encodeLogEntry } from './log-entry.ts';
-import type { LineResult, LogEntry, SealReason } from './records.schema.ts';
+import type { CheckpointName, LineResult, LogEntry, SealReason } from './records.schema.ts';
 
 /**
  * The log of one unit: consecutive create-once slots, the only place where progress counts.
@@ -12,7 +12,8 @@ import type { LineResult, LogEntry, SealReason } from './records.schema.ts';
  * L2. A claim takes the next slot, so the former owner's next write finds its slot taken and stops: fencing.
  * L3. A seal ends the log. Nothing behind it counts, so a cancel cannot race a completion.
  * L4. The first result of a line is its result.
- * L5. "Taken" means taken by somebody else: a slot that holds our own nonce was written by us in a lost response.
+ * L5. The newest checkpoint that counts is the one that the newest segment with one names.
+ * L6. "Taken" means taken by somebody else: a slot that holds our own nonce was written by us in a lost response.
  */
 export interface UnitLogState<Kept = LineResult> {
   readonly nextSlot: number;
@@ -20,6 +21,10 @@ export interface UnitLogState<Kept = LineResult> {
   readonly epoch: number;
   /** Claims since the last result: a unit that only ever kills its workers shows here. */
   readonly fruitlessClaims: number;
+  /** Claims since the last result or longer checkpoint: fewer, where long lines go on although workers end. */
+  readonly stuckClaims: number;
+  /** Where the unfinished lines stand; null: at their beginning. */
+  readonly checkpoint: CheckpointName | null;
   readonly results: ReadonlyMap<number, Kept>;
   readonly sealed: SealReason | null;
 }
@@ -50,6 +55,10 @@ export class UnitLog<Kept = LineResult> {
   #nextSlot = 0;
   #epoch = 0;
   #fruitlessClaims = 0;
+  #stuckClaims = 0;
+  #checkpoint: CheckpointName | null = null;
+  /** Most tokens of a checkpoint since the last result. */
+  #bestTokens = 0;
   #sealed: SealReason | null = null;
   /** Epoch of our own claim while nothing contradicts it. */
   #held: number | null = null;
@@ -69,6 +78,8 @@ export class UnitLog<Kept = LineResult> {
       nextSlot: this.#nextSlot,
       epoch: this.#epoch,
       fruitlessClaims: this.#fruitlessClaims,
+      stuckClaims: this.#stuckClaims,
+      checkpoint: this.#checkpoint,
       results: this.#results,
       sealed: this.#sealed,
     };
@@ -98,11 +109,15 @@ export class UnitLog<Kept = LineResult> {
     });
   }
 
-  /** Adds results as the holder of the claim. @throws `ownership.lost` when somebody claimed or sealed since */
-  append(results: readonly LineResult[]): Promise<void> {
+  /**
+   * Adds results as the holder of the claim, and names a checkpoint that is stored already.
+   * @throws `ownership.lost` when somebody claimed or sealed since
+   */
+  append(results: readonly LineResult[], checkpoint: CheckpointName | null = null): Promise<void> {
     return this.#alone(async () => {
       const epoch = this.#requireHeld();
-      await this.#writeHeld({ version: 1, type: 'segment', epoch, results, nonce: newNonce() });
+      const named = checkpoint === null ? {} : { checkpoint };
+      await this.#writeHeld({ version: 1, type: 'segment', epoch, results, ...named, nonce: newNonce() });
     });
   }
 
@@ -198,11 +213,14 @@ export class UnitLog<Kept = LineResult> {
       case 'claim':
         this.#epoch += 1;
         this.#fruitlessClaims += 1;
+        this.#stuckClaims += 1;
         if (this.#held !== null && this.#held !== this.#epoch) this.#held = null;
         break;
       case 'segment':
         // a segment of an older epoch cannot be there by L2; if it were, it would not count
-        if (entry.epoch === this.#epoch) this.#keepResults(entry.results);
+        if (entry.epoch !== this.#epoch) break;
+        this.#keepResults(entry.results);
+        if (entry.checkpoint !== undefined) this.#keepCheckpoint(entry.checkpoint);
         break;
       case 'seal':
         this.#sealed = entry.reason;
@@ -212,10 +230,22 @@ export class UnitLog<Kept = LineResult> {
   }
 
   #keepResults(results: readonly LineResult[]): void {
-    if (results.length > 0) this.#fruitlessClaims = 0;
+    if (results.length > 0) {
+      this.#fruitlessClaims = 0;
+      this.#stuckClaims = 0;
+      // finished lines leave the checkpoints, so the next one may well be shorter
+      this.#bestTokens = 0;
+    }
     for (const result of results) {
       if (!this.#results.has(result.index)) this.#results.set(result.index, this.#keep(result));
     }
+  }
+
+  #keepCheckpoint(checkpoint: CheckpointName): void {
+    this.#checkpoint = checkpoint;
+    if (checkpoint.tokens <= this.#bestTokens) return;
+    this.#bestTokens = checkpoint.tokens;
+    this.#stuckClaims = 0;
   }
 
   #outraced(): AppError {

@@ -1,18 +1,21 @@
 import type { Clock } from '../base/clock.ts';
-import { isAppError } from '../base/errors.ts';
+import { isAppError, isFamily, toAppError } from '../base/errors.ts';
 import { failpoint } from '../base/failpoint.ts';
+import type { Logger } from '../base/log.ts';
+import type { CheckpointStore } from './checkpoint-store.ts';
+import { type LineJournal, type LineState, UnitJournal } from './line-journal.ts';
+import { laneTotal } from './line-suspicion.ts';
 import { lineTokenOf } from './line-token.ts';
 import type { Line, LineResult, PlannedUnit } from './records.schema.ts';
+import { SegmentWriter } from './segment-writer.ts';
 import type { UnitLog } from './unit-log.ts';
-
-/** A segment is written when this old or this full, whichever comes first. */
-const segmentMs = 1_000;
-const segmentLines = 64;
 
 export interface UnitLineTask {
   readonly line: Line;
   readonly seed: number;
   readonly signal: AbortSignal;
+  /** What earlier owners of the unit left of the line, and where to write down how far it is. */
+  readonly journal: LineJournal;
 }
 
 /** What a line came to: the body and status it would have had over HTTP. */
@@ -23,6 +26,7 @@ export interface UnitLineAnswer {
 
 export interface UnitRunnerDeps {
   readonly log: UnitLog;
+  readonly checkpoints: CheckpointStore;
   readonly lines: readonly Line[];
   readonly unit: PlannedUnit;
   readonly owner: string;
@@ -30,57 +34,140 @@ export interface UnitRunnerDeps {
   /** Lines in work at the same time. */
   readonly lineConcurrency: number;
   readonly runLine: (task: UnitLineTask) => Promise<UnitLineAnswer>;
-  /** News after each segment, for whoever waits. */
+  /** Asks running engine requests for a checkpoint; resolves when all have given one, or have ended. */
+  readonly askCheckpoints: (requestIds: readonly string[]) => Promise<void>;
+  /** Most completion tokens by request id that were heard of under earlier owners: evidence of waste, no more. */
+  readonly readHeard: () => Promise<ReadonlyMap<string, number>>;
+  /** News after each segment with results, for whoever waits. */
   readonly onSegment: () => void;
   readonly clock: Clock;
+  readonly logger: Logger;
 }
 
 /**
  * Runs what is left of one unit: claim, lines, segments, seal.
  *
- * U1. A line whose result stands in the log is never run again.
+ * U1. A line whose result stands in the log is never run again; one that stands in the newest checkpoint goes on there.
  * U2. The claim comes before any line, so a stale owner can lose at most its unwritten segment.
  * U3. Losing a slot (`ownership.lost`) or a seal by somebody else stops everything at once, silently for the batch.
+ * U4. A shutdown lets the lines say where they are before it stops them: the next owner goes on from there.
  *
  * @throws `ownership.lost`, `cancelled.shutdown` (after writing what is finished), `transient.*`
  */
 export async function runUnit(deps: UnitRunnerDeps, signal: AbortSignal): Promise<void> {
-  const claimed = await deps.log.claim(deps.owner);
-  if (claimed === 'sealed') return;
+  signal.throwIfAborted();
+  const { log, checkpoints } = deps;
+  const epoch = await log.claim(deps.owner);
+  if (epoch === 'sealed') return;
   await failpoint('unit.after-claim');
-  const done = deps.log.state.results;
-  const seeds = new Map(deps.unit.lines.map(({ index, seed }) => [index, seed]));
-  const todo = deps.lines.filter(({ index }) => !done.has(index));
-  const writer = new SegmentWriter(deps);
+  const done = log.state.results;
+  const saved = (await loadStates(deps, epoch)).filter(({ index }) => !done.has(index));
+  const heard = epoch === 1 ? new Map<string, number>() : await deps.readHeard();
   const stop = new AbortController();
-  const runSignal = AbortSignal.any([signal, stop.signal]);
+  const journal = new UnitJournal({
+    claims: epoch,
+    saved,
+    heard,
+    onChange: (isLong) => writer.noteState(isLong),
+  });
+  const writer: SegmentWriter = new SegmentWriter({ ...deps, epoch, journal, onFailure: (error) => stop.abort(error) });
+  const leave = async (): Promise<void> => {
+    const { reason } = signal;
+    const isHandover = isAppError(reason) && reason.code === 'cancelled.shutdown';
+    // a failure here costs tokens, or is met again by whoever flushes next
+    if (isHandover) await writer.askAll().catch(() => {});
+    stop.abort(reason);
+    if (isHandover) await writer.flushAll().catch(() => {});
+  };
+  const leaving = whenAborted(signal, leave);
   try {
-    await runAll(todo, deps.lineConcurrency, stop, async (line) => {
-      const result = await runLine(deps, line, seeds.get(line.index) ?? 0, runSignal);
-      await writer.add(result);
+    const seeds = new Map(deps.unit.lines.map(({ index, seed }) => [index, seed]));
+    const todo = deps.lines.filter(({ index }) => !done.has(index));
+    const lanes = laneTotal(deps.lineConcurrency, log.state.fruitlessClaims);
+    await runAll(todo, lanes, { stop, signal }, async (line) => {
+      const seed = seeds.get(line.index) ?? 0;
+      const task = { line, seed, signal: stop.signal, journal: journal.open(line.index) };
+      await writer.add(lineResult(deps, line, await deps.runLine(task)));
     });
+    await leaving.end();
+    stop.signal.throwIfAborted();
   } catch (error) {
+    await leaving.end();
     // what is finished is kept, unless the unit is no longer ours
-    if (!(isAppError(error) && error.family === 'ownership')) await writer.flush().catch(() => {});
+    if (!isFamily(error, 'ownership')) {
+      await writer.flush().catch(() => {});
+      await sayGoodbye(log);
+    }
     throw error;
   }
   await writer.flush();
   await failpoint('unit.before-seal');
-  await deps.log.seal('done');
+  await log.seal('done');
   await failpoint('unit.before-job-end');
+  await tidy(deps, () => checkpoints.clear());
+}
+
+/** An owner that stops in order leaves a word, so that no line is suspected of having ended it (`line-suspicion.ts`). */
+async function sayGoodbye(log: UnitLog): Promise<void> {
+  // results since the claim are word enough
+  if (log.state.fruitlessClaims > 0) await log.append([]).catch(() => {});
+}
+
+/** Where earlier owners left the lines. A checkpoint that cannot be read costs its tokens, never the unit. */
+async function loadStates(deps: UnitRunnerDeps, epoch: number): Promise<readonly LineState[]> {
+  const { log, checkpoints, logger } = deps;
+  const name = log.state.checkpoint;
+  if (epoch > 1) await tidy(deps, () => checkpoints.sweep(name));
+  if (name === null) return [];
+  try {
+    return await checkpoints.load(name);
+  } catch (error) {
+    if (!isFamily(error, 'corrupt')) throw error;
+    const { code, message } = toAppError(error);
+    const { batchId, unit } = deps;
+    logger.error({ batchId, unitId: unit.id, epoch, code, err: message }, 'checkpoint is lost, lines start over');
+    return [];
+  }
+}
+
+/** Blobs that stay are found by the next owner, and go with the batch. */
+async function tidy(deps: UnitRunnerDeps, run: () => Promise<void>): Promise<void> {
+  try {
+    await run();
+  } catch (error) {
+    const { batchId, unit } = deps;
+    deps.logger.debug({ batchId, unitId: unit.id, err: toAppError(error).message }, 'old checkpoints are still there');
+  }
+}
+
+/** Runs `leave` once when the signal aborts; `end` waits for it if it has begun, and otherwise takes it back. */
+function whenAborted(signal: AbortSignal, leave: () => Promise<void>): { end(): Promise<void> } {
+  let left: Promise<void> = Promise.resolve();
+  const begin = (): void => {
+    left = leave();
+  };
+  if (signal.aborted) begin();
+  else signal.addEventListener('abort', begin, { once: true });
+  return {
+    end: () => {
+      signal.removeEventListener('abort', begin);
+      return left;
+    },
+  };
 }
 
 /** A pool of workers over the items; the first failure aborts the others and waits for them. */
 async function runAll<Item>(
   items: readonly Item[],
   concurrency: number,
-  stop: AbortController,
+  { stop, signal }: { readonly stop: AbortController; readonly signal: AbortSignal },
   run: (item: Item) => Promise<void>,
 ): Promise<void> {
   const queue = items[Symbol.iterator]();
   const worker = async (): Promise<void> => {
     for (const item of queue) {
-      if (stop.signal.aborted) return;
+      // what would be stopped at once is not begun
+      if (signal.aborted || stop.signal.aborted) return;
       try {
         await run(item);
       } catch (error) {
@@ -91,11 +178,6 @@ async function runAll<Item>(
   };
   const settled = await Promise.allSettled(Array.from({ length: concurrency }, worker));
   if (settled.some(({ status }) => status === 'rejected')) throw stop.signal.reason;
-}
-
-async function runLine(deps: UnitRunnerDeps, line: Line, seed: number, signal: AbortSignal): Promise<LineResult> {
-  signal.throwIfAborted();
-  return lineResult(deps, line, await deps.runLine({ line, seed, signal }));
 }
 
 function lineResult(deps: UnitRunnerDeps, line: Line, answer: UnitLineAnswer): LineResult {
@@ -110,51 +192,4 @@ function lineResult(deps: UnitRunnerDeps, line: Line, answer: UnitLineAnswer): L
       error: null,
     },
   };
-}
-
-/** Collects results into segments: at most one a second or 64 lines, one write at a time, in order. */
-class SegmentWriter {
-  readonly #deps: UnitRunnerDeps;
-  #waiting: LineResult[] = [];
-  #lastMs = 0;
-  #timer: AbortController | null = null;
-  #writing: Promise<void> = Promise.resolve();
-
-  constructor(deps: UnitRunnerDeps) {
-    this.#deps = deps;
-  }
-
-  async add(result: LineResult): Promise<void> {
-    this.#waiting.push(result);
-    const dueMs = this.#lastMs + segmentMs - this.#deps.clock.nowMs();
-    if (dueMs <= 0 || this.#waiting.length >= segmentLines) await this.flush();
-    else this.#flushIn(dueMs);
-  }
-
-  /** Writes what waits. @throws also what an earlier write failed with: the log is in an unknown state then */
-  flush(): Promise<void> {
-    this.#timer?.abort();
-    this.#timer = null;
-    this.#writing = this.#writing.then(async () => {
-      const results = this.#waiting;
-      if (results.length === 0) return;
-      this.#waiting = [];
-      this.#lastMs = this.#deps.clock.nowMs();
-      await failpoint('segment.before-write');
-      await this.#deps.log.append(results);
-      await failpoint('segment.before-news');
-      this.#deps.onSegment();
-    });
-    return this.#writing;
-  }
-
-  /** A finished line does not wait for the next one to be seen. */
-  #flushIn(dueMs: number): void {
-    if (this.#timer !== null) return;
-    this.#timer = new AbortController();
-    this.#deps.clock.sleep(dueMs, this.#timer.signal).then(
-      () => this.flush().catch(() => {}),
-      () => {},
-    );
-  }
 }

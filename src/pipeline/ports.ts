@@ -1,6 +1,7 @@
 import type {
   EmbedRequest,
   EmbedResult,
+  GenerateCheckpoint,
   GenerateDelta,
   GenerateProgress,
   GenerateRequest,
@@ -13,6 +14,7 @@ export interface EngineCallOptions {
   readonly onProgress?: (progress: GenerateProgress) => void;
   /** Only for requests with `stream`. */
   readonly onDelta?: (delta: GenerateDelta) => void;
+  readonly onCheckpoint?: (checkpoint: GenerateCheckpoint) => void;
 }
 
 /**

@@ -54,13 +54,14 @@ export async function generateChoices(
   generate: Generate,
   line: LineContext,
   request: ChatRequest,
-  { signal, onProgress }: Pick<GenerationOptions, 'signal' | 'onProgress'>,
+  { signal, onProgress, journal }: Pick<GenerationOptions, 'signal' | 'onProgress' | 'journal'>,
   openDeltas: OpenDeltas | null,
 ): Promise<Generations> {
   const [first, ...others] = await runSideBySide(request.choices, signal, (choice, joint) =>
     generateSound(generate, buildChatRequest(line, request, choice), {
       signal: joint,
       onProgress,
+      journal,
       ...(request.stream === null || openDeltas === null ? {} : { openDeltas: () => openDeltas(choice) }),
     }),
   );

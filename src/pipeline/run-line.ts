@@ -3,7 +3,7 @@ import { errorCodes } from '../base/error-codes.ts';
 import { type AppError, toAppError } from '../base/errors.ts';
 import { sha256Hex } from '../base/hash.ts';
 import { assertNever } from '../base/invariant.ts';
-import type { LineRequest } from '../batch/index.ts';
+import type { LineJournal, LineRequest } from '../batch/index.ts';
 import type { GenerateProgress, ModelCard } from '../engine/index.ts';
 import { DocumentLoader } from './load-documents.ts';
 import type { Embed, Generate, LoadDocument, OpenDeltas } from './ports.ts';
@@ -26,6 +26,8 @@ export interface LineTask extends LineContext {
   readonly request: LineRequest;
   readonly signal: AbortSignal;
   readonly onProgress: (progress: GenerateProgress) => void;
+  /** What the line knows of its earlier life, and where it writes down how far it is. */
+  readonly journal: LineJournal;
   /** Who takes a streamed answer while it is written; null: nobody listens. */
   readonly openDeltas: OpenDeltas | null;
 }
@@ -76,12 +78,13 @@ export class LineRunner {
         const generation = await generateSound(generate, buildAnalysisRequest(task, analysis, documents), {
           signal,
           onProgress: task.onProgress,
+          journal: task.journal,
         });
         return presentAnalysis(`an_${token}`, analysis, documents, generation, card);
       }
       case 'embeddings': {
         const { embeddings } = request;
-        const { result, effort } = await embedToEnd(embed, buildEmbedRequest(task, embeddings), signal);
+        const { result, effort } = await embedToEnd(embed, buildEmbedRequest(task, embeddings), task);
         return presentEmbeddings(embeddings, result, effort, card);
       }
       default:

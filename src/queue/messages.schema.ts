@@ -67,5 +67,7 @@ export interface UnitProgress {
   readonly promptTokens: number;
   readonly prefilledTokens: number;
   readonly completionTokens: number;
+  /** By engine request, of all that the worker runs of the batch: evidence of what is lost when it ends. */
+  readonly written?: Readonly<Record<string, number>>;
   readonly atMs: number;
 }

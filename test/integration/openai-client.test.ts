@@ -48,10 +48,12 @@ async function runBatches({ store, batches, queue, bus }: TestApi, runLine: RunL
   const janitor = new Janitor({ store, batches, queue, bus, clock: systemClock, log: silentLogger, limits });
   await janitor.sweep();
   for (const { job } of queue.units.splice(0)) {
-    const deps = { store, batches, owner: 'echo', lineConcurrency: 4, onSegment: () => {} };
+    const deps = { store, batches, owner: 'echo', lineConcurrency: 4, onSegment: () => {}, logger: silentLogger };
+    const engine = { askCheckpoints: async () => {}, readHeard: async () => new Map<string, number>() };
     await runUnitJob(
       {
         ...deps,
+        ...engine,
         clock: systemClock,
         runLine,
       },

@@ -1,7 +1,14 @@
 import { describe, expect, it } from 'vitest';
 import type { Clock } from '../../../src/base/clock.ts';
 import { AppError } from '../../../src/base/errors.ts';
-import { openUnitLog, runUnit, type UnitLineTask, type UnitRunnerDeps } from '../../../src/batch/index.ts';
+import { silentLogger } from '../../../src/base/log.ts';
+import {
+  CheckpointStore,
+  openUnitLog,
+  runUnit,
+  type UnitLineTask,
+  type UnitRunnerDeps,
+} from '../../../src/batch/index.ts';
 import type { Line } from '../../../src/batch/records.schema.ts';
 import { MemoryObjectStore } from '../../../src/storage/index.ts';
 
@@ -28,6 +35,10 @@ function setUp(total: number, runLine: (task: UnitLineTask) => Promise<{ statusC
   const lines = linesOf(total);
   const build = (): UnitRunnerDeps => ({
     log: openUnitLog(store, 'default', batchId, unitId),
+    checkpoints: new CheckpointStore(store, 'default', batchId, unitId),
+    askCheckpoints: async () => {},
+    readHeard: async () => new Map<string, number>(),
+    logger: silentLogger,
     lines,
     unit: { id: unitId, shared_prefix: null, lines: lines.map(({ index }) => ({ index, seed: index * 10 })) },
     owner: 'test',
@@ -112,8 +123,7 @@ describe('runUnit', () => {
     const { build, readLog } = setUp(4, async ({ line, signal }) => {
       if (line.index < 2) return ok();
       stop.abort(new AppError('cancelled.shutdown', 'stopping'));
-      signal.throwIfAborted();
-      return ok();
+      return new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)));
     });
     await expect(runUnit(build(), stop.signal)).rejects.toMatchObject({ code: 'cancelled.shutdown' });
     const log = await readLog();

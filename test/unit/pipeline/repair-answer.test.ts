@@ -10,6 +10,7 @@ import { buildChatRequest } from '../../../src/pipeline/run-chat.ts';
 import { presentExt, presentUsage } from '../../../src/pipeline/wire.ts';
 import { modelCard } from '../../support/build-api.ts';
 import { generateResult } from '../../support/generate-result.ts';
+import { MemoryJournal } from '../../support/memory-journal.ts';
 
 const schema = { type: 'array', uniqueItems: true };
 
@@ -41,6 +42,7 @@ async function run(answers: readonly (Partial<GenerateResult> | AppError)[], mor
   const generation = await generateSound(generate, buildChatRequest(line, chatOf(more), 0), {
     signal: new AbortController().signal,
     onProgress: () => {},
+    journal: new MemoryJournal(),
   });
   const generations: Generations = [generation];
   return { asked, generation, ext: presentExt(generations, modelCard), usage: presentUsage(generations) };

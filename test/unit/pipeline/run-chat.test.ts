@@ -5,6 +5,7 @@ import type { GenerateDelta, GenerateRequest, GenerateResult } from '../../../sr
 import { LineRunner, type LineTask, type OpenDeltas } from '../../../src/pipeline/index.ts';
 import { modelCard } from '../../support/build-api.ts';
 import { generateResult } from '../../support/generate-result.ts';
+import { MemoryJournal } from '../../support/memory-journal.ts';
 
 interface Asked {
   readonly request: GenerateRequest;
@@ -35,6 +36,7 @@ function setUp(generate: (asked: Asked, index: number) => Promise<Partial<Genera
       priority: 0,
       signal: new AbortController().signal,
       onProgress: () => {},
+      journal: new MemoryJournal(),
       openDeltas,
     };
     return runner.run(task);

@@ -3,6 +3,7 @@ import { parseLineRequest } from '../../../src/batch/index.ts';
 import type { EmbedRequest, EmbedResult } from '../../../src/engine/index.ts';
 import { LineRunner } from '../../../src/pipeline/index.ts';
 import { modelCard } from '../../support/build-api.ts';
+import { MemoryJournal } from '../../support/memory-journal.ts';
 
 const width = 3;
 const encode = (values: readonly number[]): string => Buffer.from(Float32Array.from(values).buffer).toString('base64');
@@ -28,6 +29,7 @@ function run(body: object, answer: Partial<EmbedResult> = {}) {
     priority: 4,
     signal: new AbortController().signal,
     onProgress: () => {},
+    journal: new MemoryJournal(),
     openDeltas: null,
   });
   return { asked, done };

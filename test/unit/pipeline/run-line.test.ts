@@ -4,6 +4,7 @@ import { parseLineRequest } from '../../../src/batch/index.ts';
 import type { GenerateRequest, GenerateResult, ModelCard } from '../../../src/engine/index.ts';
 import { LineRunner, type LineTask } from '../../../src/pipeline/index.ts';
 import { generateResult } from '../../support/generate-result.ts';
+import { MemoryJournal } from '../../support/memory-journal.ts';
 
 const card = { id: 'nano', notice: 'weights are random', digest: 'd'.repeat(64) } as ModelCard;
 
@@ -42,6 +43,7 @@ function setUp(generate: (request: GenerateRequest) => Partial<GenerateResult>) 
       priority: 1,
       signal: new AbortController().signal,
       onProgress: () => {},
+      journal: new MemoryJournal(),
       openDeltas: null,
       ...more,
     });

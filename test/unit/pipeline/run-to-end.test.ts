@@ -4,6 +4,7 @@ import type { GenerateCheckpoint, GenerateRequest, GenerateResult } from '../../
 import type { EngineCallOptions } from '../../../src/pipeline/index.ts';
 import { embedToEnd, generateToEnd } from '../../../src/pipeline/run-to-end.ts';
 import { generateResult } from '../../support/generate-result.ts';
+import { MemoryJournal } from '../../support/memory-journal.ts';
 
 const request = { id: 'line', resume: null } as GenerateRequest;
 const never = new AbortController().signal;
@@ -31,7 +32,7 @@ type Try = (options: EngineCallOptions, asked: GenerateRequest) => Partial<Gener
 /** An engine whose tries are scripted. */
 function scripted(...tries: readonly Try[]) {
   const asked: GenerateRequest[] = [];
-  const run = (signal = never, openDeltas?: () => () => void) =>
+  const run = (signal = never, openDeltas?: () => () => void, journal = new MemoryJournal()) =>
     generateToEnd(
       async (one, options) => {
         asked.push(one);
@@ -40,7 +41,7 @@ function scripted(...tries: readonly Try[]) {
         return generateResult(next(options, one));
       },
       request,
-      { signal, onProgress: () => {}, ...(openDeltas === undefined ? {} : { openDeltas }) },
+      { signal, onProgress: () => {}, journal, ...(openDeltas === undefined ? {} : { openDeltas }) },
     );
   return { asked, run };
 }
@@ -156,6 +157,69 @@ describe('generateToEnd', () => {
   });
 });
 
+const running = { type: 'running', retries: 0, resumed: null, wastedTokens: 0 } as const;
+
+describe('generateToEnd under a line that had another owner', () => {
+  it('goes on where the journal says, and adds up what both owners met', async () => {
+    const { run, asked } = scripted(
+      () => {
+        throw engineEnd(null);
+      },
+      () => ({ resumed: 'exact', resumedTokens: 64 }),
+    );
+    const line = { ...running, retries: 1, wastedTokens: 5, checkpoint: checkpointOf(64) };
+    const { effort } = await run(never, undefined, new MemoryJournal(3, { line }));
+    // two claims before, one lost try under one of them, one lost and one that answered under this one
+    expect(effort).toEqual({ attempts: 5, resumedFrom: 64, resumed: 'exact', wastedTokens: 5 });
+    expect(asked.map(({ resume }) => resume?.tokenIds.length)).toEqual([64, 64]);
+  });
+
+  it('writes down every checkpoint, and the end', async () => {
+    const { run } = scripted(({ onCheckpoint }) => {
+      expect(journal.find('line')).toEqual({ ...running, checkpoint: null });
+      onCheckpoint?.(checkpointOf(64));
+      expect(journal.find('line')).toEqual({ ...running, checkpoint: checkpointOf(64) });
+      return { content: 'done' };
+    });
+    const journal = new MemoryJournal();
+    const { result } = await run(never, undefined, journal);
+    expect(journal.find('line')).toMatchObject({ type: 'ended', result, retries: 0, wastedTokens: 0 });
+  });
+
+  it('asks the engine nothing about a request that has ended', async () => {
+    const { run, asked } = scripted();
+    const ended = { ...running, type: 'ended', result: generateResult({ completionTokens: 90 }), retries: 2 } as const;
+    const { result, effort } = await run(never, undefined, new MemoryJournal(2, { line: ended }));
+    expect(asked).toEqual([]);
+    expect(result).toEqual(ended.result);
+    expect(effort).toEqual({ attempts: 4, resumedFrom: 90, resumed: 'exact', wastedTokens: 0 });
+  });
+
+  it('never calls bits exact again once an unequal engine wrote some of them', async () => {
+    const elsewhere = { ...checkpointOf(96), engineDigest: 'another' };
+    const first = scripted(({ onCheckpoint }) => {
+      onCheckpoint?.(elsewhere);
+      throw new AppError('cancelled.shutdown', 'stopping');
+    });
+    const journal = new MemoryJournal(2, { line: { ...running, checkpoint: checkpointOf(64) } });
+    await expect(first.run(never, undefined, journal)).rejects.toMatchObject({ code: 'cancelled.shutdown' });
+    const second = scripted(() => ({ resumed: 'exact', resumedTokens: 96 }));
+    expect((await second.run(never, undefined, journal)).effort.resumed).toBe('tokens');
+  });
+
+  it('starts over when its checkpoint is refused, and counts its tokens as wasted', async () => {
+    const { run } = scripted(
+      () => {
+        throw new AppError('corrupt.record', 'checkpoint belongs to another prompt');
+      },
+      () => ({}),
+    );
+    const line = { ...running, resumed: 'tokens', checkpoint: checkpointOf(64) } as const;
+    const { effort } = await run(never, undefined, new MemoryJournal(2, { line }));
+    expect(effort).toEqual({ attempts: 3, resumedFrom: null, resumed: null, wastedTokens: 64 });
+  });
+});
+
 describe('embedToEnd', () => {
   it('begins again when the engine process ended', async () => {
     let tries = 0;
@@ -164,7 +228,10 @@ describe('embedToEnd', () => {
       if (tries < 3) throw engineEnd(null);
       return { vectors: [], width: 4, promptTokens: 0 };
     };
-    const { effort } = await embedToEnd(embed, { id: 'e', inputs: [], priority: 0, deadlineMs: null }, never);
-    expect(effort).toEqual({ attempts: 3, resumedFrom: null, resumed: null, wastedTokens: 0 });
+    const journal = new MemoryJournal(2);
+    const request = { id: 'e', inputs: [], priority: 0, deadlineMs: null };
+    const { effort } = await embedToEnd(embed, request, { signal: never, journal });
+    // the claim before, and three tries under this one
+    expect(effort).toEqual({ attempts: 4, resumedFrom: null, resumed: null, wastedTokens: 0 });
   });
 });
