@@ -15,10 +15,12 @@ import { EngineClient } from '../src/engine/index.ts';
 import { exitCodes } from '../src/local/exit-codes.contract.ts';
 import { LineRunner, presentLineError } from '../src/pipeline/index.ts';
 import { openUnitConsumer, type UnitJob } from '../src/queue/index.ts';
+import { openS3ObjectStore } from '../src/storage/index.ts';
 import { CancelWatch } from './compose/cancel-watch.ts';
 import { buildDocumentSource } from './compose/document-source.ts';
 import { forkEngine } from './compose/fork-engine.ts';
 import { openShared } from './compose/open-shared.ts';
+import { addUploads, PageStore } from './compose/page-store.ts';
 import { buildDeltaPublisher } from './compose/publish-deltas.ts';
 import { reportEngine } from './compose/report-engine.ts';
 import { buildProgressReporter, readHeardTokens, WrittenTokens } from './compose/report-progress.ts';
@@ -44,14 +46,17 @@ async function start(config: Config, log: Logger): Promise<RunningProcess> {
     if (isUp) process.exit(exitCodes[error.family]);
   };
   let isUp = false;
-  const engine = new EngineClient({ connect: forkEngine, clock: systemClock, log, onPid: reportPid, onFailed });
+  const pages = config.engine.pageStore
+    ? new PageStore({ store: openS3ObjectStore(config.s3), log, nowMs: () => performance.now() })
+    : null;
+  const engine = new EngineClient({ connect: forkEngine, clock: systemClock, log, pages, onPid: reportPid, onFailed });
   const card = await engine.ready();
   isUp = true;
   const shared = await openShared(config, log);
   const { store, batches, bus } = shared;
   const cancels = new CancelWatch(bus);
   const owner = `${hostname()}/${process.pid}`;
-  const report = reportEngine(bus, owner, () => engine.stats());
+  const report = reportEngine(bus, owner, () => addUploads(engine.stats(), pages));
   const written = new WrittenTokens();
   const runner = new LineRunner({
     generate: written.follow((request, options) => engine.generate(request, options)),
@@ -128,6 +133,7 @@ async function start(config: Config, log: Logger): Promise<RunningProcess> {
     stop: async () => {
       await consumer.stop(handoverMs);
       engine.close();
+      pages?.close();
       await pages?.close();
       report.stop();
       await shared.close();

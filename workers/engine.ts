@@ -1,3 +1,4 @@
+import { systemClock } from '../src/base/clock.ts';
 import { AppError, serializeError, toAppError } from '../src/base/errors.ts';
 import { loadConfig } from '../src/config/index.ts';
 import { logRequests, openEngineHost, serveEngine } from '../src/engine/host.ts';
@@ -31,11 +32,12 @@ try {
     reproducible: engine.reproducible,
     pageMemoryBytes: engine.pageMemoryBytes,
     pageDisk: engine.pageDisk,
+    pageStore: engine.pageStore && engine.pageDisk !== null,
     maxSequences: engine.maxSequences,
     prefillTokens: engine.prefillTokens,
   });
   const served = engineLog === null ? host.engine : logRequests(host.engine, engineLog);
-  process.on('message', serveEngine(served, pipe));
+  process.on('message', serveEngine(served, pipe, systemClock, host.remotePages));
   pipe.send({ type: 'engine-ready', card: host.card, loadMs: Date.now() - startMs });
 } catch (error) {
   const known = toAppError(error);

@@ -18,6 +18,7 @@ export const env = {
   pageMemoryBytes: 'QUIRE_PAGE_MEMORY_BYTES',
   pageDiskBytes: 'QUIRE_PAGE_DISK_BYTES',
   pageDir: 'QUIRE_PAGE_DIR',
+  pageStore: 'QUIRE_PAGE_STORE',
   maxSequences: 'QUIRE_MAX_SEQUENCES',
   prefillTokens: 'QUIRE_PREFILL_TOKENS',
   logLevel: 'QUIRE_LOG_LEVEL',

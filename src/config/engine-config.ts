@@ -14,6 +14,8 @@ export interface EngineConfig {
   readonly pageMemoryBytes: number;
   /** Where pages go that memory has no room for; null: nowhere. */
   readonly pageDisk: { readonly folder: string; readonly budgetBytes: number } | null;
+  /** Share pages with other workers by the object store. */
+  readonly pageStore: boolean;
   /** Requests decoded at a time. */
   readonly maxSequences: number;
   /** Prompt tokens that one step reads at most. */
@@ -40,6 +42,7 @@ export function readEngine(variables: Variables, dataDir: string): EngineConfig 
       max: 16 * tebibyte,
     }),
     pageDisk: diskBytes === 0 ? null : { folder, budgetBytes: diskBytes },
+    pageStore: readOneOf(variables, env.pageStore, ['on', 'off'] as const, 'on') === 'on',
     maxSequences: readInteger(variables, env.maxSequences, { fallback: 64, min: 1, max: 1024 }),
     prefillTokens: readInteger(variables, env.prefillTokens, { fallback: 256, min: 1, max: 65_536 }),
   };

@@ -1,4 +1,5 @@
 import { sha256Hex } from '../base/hash.ts';
+import { invariant } from '../base/invariant.ts';
 import { type Logger, silentLogger } from '../base/log.ts';
 import { Engine } from './engine.ts';
 import { BlockBudget } from './kv/block-budget.ts';
@@ -101,7 +102,10 @@ async function openTiers(
   { pageDisk, pageStore = false, log = silentLogger }: EngineHostOptions,
 ): Promise<Tiers> {
   if (pageDisk === null) {
-    if (pageStore) log.warn({}, 'pages are not shared by the object store: they have no disk to pass through');
+    invariant(
+      !pageStore,
+      'pages go to the object store and come from it through files, but there is no disk for pages',
+    );
     return { disk: null, remote: null };
   }
   const { layers, latentWidth, digest } = runner;

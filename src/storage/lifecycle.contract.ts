@@ -1,5 +1,6 @@
 import { defaultTenant } from '../base/ids.ts';
-import { keys, prefixes, tenantPrefix } from './keys.contract.ts';
+import { keys, prefixes } from './keys.contract.ts';
+import { pageKeys } from './page-keys.contract.ts';
 
 export interface ExpiryRule {
   /** Stable name of the rule in the bucket. */
@@ -16,7 +17,7 @@ export const expiryRules: readonly ExpiryRule[] = [
   // a client repeats a lost create within minutes; S3 rounds up to midnight UTC, so a day is the shortest honest span
   { id: 'creates', prefix: `${prefixes.index}creates/`, expireDays: 1 },
   // a missing page is a miss: it is computed again
-  { id: 'pages', prefix: `${tenantPrefix(defaultTenant)}pages/`, expireDays: 14 },
+  { id: 'pages', prefix: pageKeys.root(defaultTenant), expireDays: 14 },
   { id: 'status', prefix: prefixes.status, expireDays: 30 },
   { id: 'receipts', prefix: prefixes.receipts, expireDays: 90 },
 ];
