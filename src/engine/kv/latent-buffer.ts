@@ -36,6 +36,12 @@ export class LatentBuffer {
     this.#capacityRows = capacity;
   }
 
+  /** Gives its memory back; nothing can be read any more. */
+  release(): void {
+    this.#layers = [];
+    this.#capacityRows = 0;
+  }
+
   /** Views of rows [start, start + rows) without copying, `rows` rounded up to `step`. */
   view(rows: number, start = 0, step: number = blockRows): LatentLayers {
     const end = start + roundRows(rows, step);

@@ -33,8 +33,9 @@ export class PageSource {
   /**
    * Reads pages `first`, `first + 1`, … from the tiers below memory in order, as far as they go, and keeps them in
    * memory.
+   * @param take false: nobody waits for the pages any more
    */
-  async loadBelow(names: readonly string[], first: number, take: (page: PageLatents) => void): Promise<void> {
+  async loadBelow(names: readonly string[], first: number, take: (page: PageLatents) => boolean): Promise<void> {
     const tier = this.#tier;
     if (tier === null) return;
     const inFlight: Promise<PageLatents | undefined>[] = [];
@@ -48,8 +49,7 @@ export class PageSource {
     readMore();
     for (let index = first; inFlight.length > 0; index++) {
       const page = await inFlight.shift();
-      if (page === undefined) break;
-      take(page);
+      if (page === undefined || !take(page)) break;
       this.makeRoom();
       this.#cache.insert(names[index] ?? '', names[index - 1] ?? null, page);
       readMore();

@@ -24,6 +24,8 @@ export class PrefixWindow {
   readyRows = 0;
   /** Pages are being read from a tier below memory. */
   isLoading = false;
+  /** Dropped: pages that still arrive are not taken any more. */
+  isDropped = false;
   users = 0;
 
   constructor(names: readonly string[], tokenIds: Int32Array, shape: PageShape) {
@@ -181,8 +183,10 @@ export class PrefixWindows {
   async #load(window: PrefixWindow): Promise<void> {
     const first = window.readyRows / blockRows;
     await this.#pages.loadBelow(window.names, first, (page) => {
+      if (window.isDropped) return false;
       window.buffer.store(window.readyRows, blockRows, page);
       window.readyRows += blockRows;
+      return true;
     });
   }
 
@@ -194,12 +198,14 @@ export class PrefixWindows {
     const oldest = this.all.find((window) => isIdle(window) && window.names.length > 0);
     if (oldest === undefined) return false;
     this.#windows.delete(oldest.key);
+    oldest.isDropped = true;
+    oldest.buffer.release();
     this.#budget.give(owner, oldest.names.length);
     return true;
   }
 }
 
-/** One that loads cannot be dropped: what it reads is on its way into its buffer. */
-function isIdle(window: PrefixWindow): boolean {
-  return window.users === 0 && !window.isLoading;
+/** Also one that loads: a page may take its time, and nobody waits for it. */
+function isIdle({ users }: PrefixWindow): boolean {
+  return users === 0;
 }

@@ -40,7 +40,7 @@ export class Slab<Member extends SlabMember> {
   readonly #members: Member[] = [];
   #decoding = 0;
   #capacity = 0;
-  #layers: Float32Array[];
+  readonly #layers: Float32Array[];
 
   constructor(shape: SlabShape, budget: BlockLender, owner: string) {
     this.rows = shape.rows;
@@ -69,12 +69,12 @@ export class Slab<Member extends SlabMember> {
 
   /** Blocks that one more member would take beyond those held. */
   get blocksForOneMore(): number {
-    return this.#blocksOf(capacityFor(this.#members.length + 1)) - this.#blocksOf(this.#capacity);
+    return this.#blocksOf(this.#capacityForOneMore()) - this.#blocksOf(this.#capacity);
   }
 
   /** Adds a member that prefills. False, with nothing changed, when the budget has no room. */
   add(member: Member): boolean {
-    if (!this.#resize(capacityFor(this.#members.length + 1))) return false;
+    if (!this.#resize(this.#capacityForOneMore())) return false;
     member.slot = this.#members.push(member) - 1;
     return true;
   }
@@ -101,6 +101,12 @@ export class Slab<Member extends SlabMember> {
     this.#members.pop();
     // give memory back in big steps only, so that a member coming and going does not copy all others
     if (this.#members.length <= this.#capacity / 4) this.#resize(capacityFor(this.#members.length));
+  }
+
+  /** Gives back what `remove` has kept for the next members; false when that is nothing. */
+  trim(): boolean {
+    const capacity = capacityFor(this.#members.length);
+    return capacity < this.#capacity && this.#resize(capacity);
   }
 
   /** Rows of `count` neighbours from slot `first` on: `[count, rows, width]` a layer, not copied. */
@@ -186,6 +192,10 @@ export class Slab<Member extends SlabMember> {
     invariant(this.#members[member.slot] === member, 'not a member of this slab');
   }
 
+  #capacityForOneMore(): number {
+    return Math.max(this.#capacity, capacityFor(this.#members.length + 1));
+  }
+
   #blocksOf(capacity: number): number {
     return Math.ceil((capacity * this.rows) / blockRows);
   }
@@ -196,11 +206,12 @@ export class Slab<Member extends SlabMember> {
     if (change > 0 && !this.#budget.take(this.#owner, change)) return false;
     if (change < 0) this.#budget.give(this.#owner, -change);
     const kept = Math.min(capacity, this.#capacity) * this.#slotFloats;
-    this.#layers = this.#layers.map((layer) => {
+    // one layer at a time, so that old and new are never there twice as a whole: the books know one of them only
+    for (const [number, layer] of this.#layers.entries()) {
       const resized = new Float32Array(capacity * this.#slotFloats);
       resized.set(layer.subarray(0, kept));
-      return resized;
-    });
+      this.#layers[number] = resized;
+    }
     this.#capacity = capacity;
     return true;
   }

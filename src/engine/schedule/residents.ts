@@ -51,15 +51,19 @@ export class Residents {
     return [...this.#slabs.values()];
   }
 
-  usersOf(window: PrefixWindow): readonly Sequence[] {
-    return [...this.#members].filter(({ residence }) => residence?.window === window);
+  /** Takes blocks for somebody who is no sequence; false, with nothing changed, when there is no room. */
+  reserve(owner: string, blocks: number): boolean {
+    return this.windows.reserve(owner, blocks) || (this.#trim() && this.windows.reserve(owner, blocks));
   }
 
   /** Gives a sequence its window and its slot; false, with nothing changed, when there is no room. */
   admit(sequence: Sequence): boolean {
     const names = sequence.prefixNames;
-    const blocks = this.windows.blocksFor(names) + this.#slabBlocks(names.at(-1) ?? '', sequence.ownRows);
-    if (blocks > this.windows.available) return false;
+    const fits = (): boolean => {
+      const blocks = this.windows.blocksFor(names) + this.#slabBlocks(names.at(-1) ?? '', sequence.ownRows);
+      return blocks <= this.windows.available;
+    };
+    if (!fits() && !(this.#trim() && fits())) return false;
     const tokenIds = Int32Array.from(sequence.tokens.slice(0, names.length * blockRows));
     const window = this.windows.acquire(names, tokenIds);
     if (window === null) return false;
@@ -90,6 +94,7 @@ export class Residents {
         this.#dropEmpty();
         return lost;
       }
+      if (this.#trim()) continue;
       const victim = this.leastUrgent();
       invariant(victim !== undefined && (victim !== sequence || this.#members.size > 1), 'one sequence fits alone');
       this.release(victim);
@@ -151,7 +156,9 @@ export class Residents {
     residence.isLoading = true;
     const load = pages.loadBelow(names.slice(0, limit), next, (page) => {
       // it may have lost its place, and even found another, while the page was read
-      if (sequence.residence === residence) this.#storeOwn(sequence, page);
+      if (sequence.residence !== residence) return false;
+      this.#storeOwn(sequence, page);
+      return true;
     });
     void load.finally(() => {
       residence.isLoading = false;
@@ -177,6 +184,13 @@ export class Residents {
     const slab = new Slab<Sequence>({ ...this.#deps.shape, rows }, this.#lender, `slab ${key}`);
     this.#slabs.set(key, slab);
     return slab;
+  }
+
+  /** Gives back slots that nobody has; false when there are none. */
+  #trim(): boolean {
+    let didTrim = false;
+    for (const slab of this.#slabs.values()) if (slab.trim()) didTrim = true;
+    return didTrim;
   }
 
   #dropEmpty(): void {

@@ -46,6 +46,10 @@ function obey(slab: Slab<Member>, written: Map<Member, Set<number>>, { type, pic
     const fits = slab.add(added);
     expect(slab.members.length).toBe(fits ? before + 1 : before);
     if (fits) written.set(added, new Set());
+  } else if (type === 'trim') {
+    const capacity = slab.capacity;
+    expect(slab.trim()).toBe(slab.capacity < capacity);
+    expect(slab.trim()).toBe(false);
   } else if (member === undefined) return;
   else if (type === 'write') {
     write(slab, member, row);
@@ -62,7 +66,7 @@ function obey(slab: Slab<Member>, written: Map<Member, Set<number>>, { type, pic
 describe('Slab', () => {
   it('keeps the rows of every member through all moves, and balances its books', () => {
     const anyCommand = fc.record({
-      type: fc.constantFrom('add', 'promote', 'remove', 'write'),
+      type: fc.constantFrom('add', 'promote', 'remove', 'write', 'trim'),
       pick: fc.nat({ max: 1_000_000 }),
       row: fc.nat({ max: 255 }),
     });
@@ -106,6 +110,18 @@ describe('Slab', () => {
     expect(short.moveTo(long, second)).toBe(false);
     expectRows(short, second, [0, 255]);
     for (const slab of [short, long]) slab.checkIntegrity();
+  });
+
+  it('keeps room for those who come back, and gives it up when asked', () => {
+    const budget = new BlockBudget(12, blockBytes);
+    const slab = new Slab<Member>(shape, budget, 'slab');
+    const members = Array.from({ length: 8 }, (_, mark) => new Member(mark));
+    for (const member of members) slab.add(member);
+    for (const member of members.slice(0, 4)) slab.remove(member);
+    expect([slab.capacity, slab.blocksForOneMore]).toEqual([8, 0]);
+    slab.add(new Member(9));
+    expect(slab.capacity).toBe(8);
+    expect([slab.trim(), slab.capacity, budget.held, slab.trim()]).toEqual([true, 6, 6, false]);
   });
 
   it('takes pages in and gives them out', () => {
