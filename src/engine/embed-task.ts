@@ -1,4 +1,5 @@
 import { AppError } from '../base/errors.ts';
+import { invariant } from '../base/invariant.ts';
 import { extendRows } from './extend-rows.ts';
 import { LatentBuffer } from './kv/latent-buffer.ts';
 import type { EmbedRequest, EmbedResult } from './messages.ts';
@@ -79,6 +80,12 @@ export class EmbedTask implements PrefillJob {
     return this.#vectors.length === this.#inputs.length;
   }
 
+  /** Gives up the rows of the input in work; finished ones stay. */
+  restart(): void {
+    this.#buffer = null;
+    this.#row = 0;
+  }
+
   /** Computes at most `tokens` rows of the input that is next. Returns how many. */
   async advance(runner: ModelRunner, tokens: number): Promise<number> {
     const ids = this.#inputs[this.#vectors.length] ?? new Int32Array(0);
@@ -91,6 +98,8 @@ export class EmbedTask implements PrefillJob {
     }
     this.#row += chunk.length;
     if (this.#row === ids.length) {
+      const isUsable = this.#sum.every((value) => Number.isFinite(value));
+      invariant(isUsable, `hidden states of input ${this.#vectors.length} are not finite numbers`);
       this.#vectors.push(encodeVector(normalize(this.#sum)));
       this.#row = 0;
     }

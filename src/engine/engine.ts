@@ -3,6 +3,7 @@ import { type AnswerDeps, openAnswer } from './answer-state.ts';
 import { EmbedTask, encodeInputs } from './embed-task.ts';
 import { type EncodeLimits, encodeRequest, prefixKeyOf } from './encode-request.ts';
 import { EngineCounters } from './engine-counters.ts';
+import { GuardedListener } from './guarded-listener.ts';
 import type { BlockBudget } from './kv/block-budget.ts';
 import { PageChain } from './kv/page-name.ts';
 import { PageSource } from './kv/page-source.ts';
@@ -66,6 +67,7 @@ export class Engine implements EngineService {
   readonly #embeds = new Set<EmbedTask>();
   #arrivals = 0;
   #isLooping = false;
+  #idleRounds = 0;
   #wake: (() => void) | null = null;
 
   constructor(deps: EngineDeps, options: EngineOptions) {
@@ -180,7 +182,7 @@ export class Engine implements EngineService {
     if (request.resume !== null) restoreAnswer(answer, request.resume, encoded);
     return new Sequence({
       request,
-      listener,
+      listener: new GuardedListener(listener),
       encoded,
       answer,
       chain: new PageChain(runner.digest, request.tenant),
@@ -196,26 +198,32 @@ export class Engine implements EngineService {
     if (this.#isLooping) return;
     this.#isLooping = true;
     this.#counters.resume();
-    void this.#loop().finally(() => {
-      this.#isLooping = false;
-      this.#counters.pause();
-    });
+    void this.#loop();
   }
 
   async #loop(): Promise<void> {
-    let idleRounds = 0;
-    while (this.#open.size > 0 || this.#embeds.size > 0) {
-      await this.#breathe();
-      this.#admission.admit();
-      const didRun = await this.#round.run();
-      idleRounds = didRun ? 0 : idleRounds + 1;
-      if (!didRun && this.#isLoading()) await this.#waitForPages();
-      else if (idleRounds > maxIdleRounds) this.#giveUp();
+    try {
+      while (this.#open.size > 0 || this.#embeds.size > 0) await this.#runRound();
+    } finally {
+      // before anybody can come who relies on a loop that has looked for the last time
+      this.#isLooping = false;
+      this.#counters.pause();
     }
+  }
+
+  async #runRound(): Promise<void> {
+    await this.#breathe();
+    this.#admission.admit(this.#round.starved);
+    const didRun = await this.#round.run();
+    const waits = !didRun && this.#isLoading();
+    this.#idleRounds = didRun || waits ? 0 : this.#idleRounds + 1;
+    if (waits) await this.#waitForPages();
+    else if (this.#idleRounds > maxIdleRounds) this.#giveUp();
   }
 
   /** G1 even if we are wrong about memory: better an error than a request that waits for ever. */
   #giveUp(): void {
+    this.#idleRounds = 0;
     const error = new AppError('bug.invariant', 'requests wait although nothing runs');
     for (const sequence of [...this.#open.keys()]) this.#end(sequence, (settle) => settle.reject(error));
     for (const task of [...this.#embeds]) this.#endEmbed(task, error);
@@ -228,7 +236,11 @@ export class Engine implements EngineService {
   }
 
   #dropCancelled(): void {
-    for (const sequence of [...this.#open.keys()]) if (sequence.isCancelled) this.#drop(sequence);
+    for (const sequence of [...this.#open.keys()]) {
+      const { failure } = sequence.listener;
+      if (sequence.isCancelled) this.#drop(sequence);
+      else if (failure !== null) this.#end(sequence, (settle) => settle.reject(failure.error));
+    }
     for (const task of [...this.#embeds]) {
       if (!task.isCancelled) continue;
       this.#counters.cancellations++;
@@ -269,14 +281,15 @@ export class Engine implements EngineService {
         const delta = answer.takeDelta();
         if (delta !== null) listener.onDelta(delta);
       }
+      if (answer.ended) {
+        const result = sequence.result(nowMs());
+        this.#end(sequence, (settle) => settle.resolve(result));
+        return;
+      }
     } catch (error) {
       // its rows may hold what made the logits unusable
       sequence.residence?.slab.clear(sequence);
       this.#end(sequence, (settle) => settle.reject(error));
-      return;
-    }
-    if (answer.ended) {
-      this.#end(sequence, (settle) => settle.resolve(sequence.result(nowMs())));
       return;
     }
     if (sequence.residence?.slab.isDecoding(sequence) === false) sequence.residence.slab.promote(sequence);

@@ -7,7 +7,7 @@ import { reportProgress } from './report-progress.ts';
 import type { Admission } from './schedule/admission.ts';
 import { gatherNeighbours, listPrefillJobs, type PrefillTarget, prefillShare } from './schedule/prefill-jobs.ts';
 import type { Residents } from './schedule/residents.ts';
-import { choosePrefill, compareUrgency } from './schedule/urgency.ts';
+import { choosePrefill, compareUrgency, type Urgent } from './schedule/urgency.ts';
 import type { Sequence } from './sequence.ts';
 import { advanceMembers, advanceWindow, type Scored } from './step.ts';
 
@@ -40,11 +40,17 @@ export class RoundRunner {
   readonly #deps: RoundDeps;
   /** Blocks held for each embedding in work. */
   readonly #embedBlocks = new Map<EmbedTask, number>();
+  #starved: EmbedTask | null = null;
   #lastIds = '';
   #turn = 0;
 
   constructor(deps: RoundDeps) {
     this.#deps = deps;
+  }
+
+  /** An embedding that found no memory: less urgent requests must leave it some. */
+  get starved(): Urgent | null {
+    return this.#starved;
   }
 
   /** Returns whether anything ran. */
@@ -56,6 +62,7 @@ export class RoundRunner {
 
   /** Gives back what an embedding held. */
   forget(task: EmbedTask): void {
+    if (this.#starved === task) this.#starved = null;
     const blocks = this.#embedBlocks.get(task);
     if (blocks === undefined) return;
     this.#embedBlocks.delete(task);
@@ -92,10 +99,16 @@ export class RoundRunner {
     return true;
   }
 
-  /** One embedding at a time, so that their memory is bounded. */
+  /** One embedding at a time, so that their memory is bounded; one that has begun makes way for a better priority only. */
   #embedsInTurn(embeds: ReadonlySet<EmbedTask>): readonly EmbedTask[] {
     const [held] = this.#embedBlocks.keys();
-    return held === undefined ? [...embeds].toSorted(compareUrgency).slice(0, 1) : [held];
+    const [first] = [...embeds].toSorted(compareUrgency);
+    if (first === undefined) return [];
+    if (held === undefined) return [first];
+    if (first.priority >= held.priority) return [held];
+    this.forget(held);
+    held.restart();
+    return [first];
   }
 
   async #runJob(job: PrefillTarget, tokens: number): Promise<void> {
@@ -157,9 +170,12 @@ export class RoundRunner {
   #hold(task: EmbedTask): boolean {
     const { residents, admission } = this.#deps;
     if (this.#embedBlocks.has(task)) return true;
-    while (!residents.windows.reserve(embedOwner, task.blocks)) {
-      if (!admission.makeWay(task.priority)) return false;
+    while (!residents.reserve(embedOwner, task.blocks)) {
+      if (admission.makeWay(task.priority)) continue;
+      this.#starved = task;
+      return false;
     }
+    this.#starved = null;
     this.#embedBlocks.set(task, task.blocks);
     return true;
   }

@@ -1,17 +1,18 @@
 import { AppError } from '../base/errors.ts';
 import type { AnswerState } from './answer-state.ts';
 import type { EncodedRequest } from './encode-request.ts';
+import type { GuardedListener } from './guarded-listener.ts';
 import type { PageChain } from './kv/page-name.ts';
 import type { PrefixWindow } from './kv/prefix-window.ts';
 import type { Slab, SlabMember } from './kv/slab.ts';
 import type { CacheMiss, GenerateCheckpoint, GenerateRequest, GenerateResult } from './messages.ts';
-import { blockRows, type GenerateListener } from './ports.ts';
+import { blockRows } from './ports.ts';
 import type { Waiting } from './schedule/wait-queue.ts';
 
 /** What a sequence is made of once its request is understood. */
 export interface SequenceParts {
   readonly request: GenerateRequest;
-  readonly listener: GenerateListener;
+  readonly listener: GuardedListener;
   readonly encoded: EncodedRequest;
   readonly answer: AnswerState;
   readonly chain: PageChain;
@@ -45,7 +46,7 @@ export interface Residence {
  */
 export class Sequence implements SlabMember, Waiting {
   readonly request: GenerateRequest;
-  readonly listener: GenerateListener;
+  readonly listener: GuardedListener;
   readonly encoded: EncodedRequest;
   readonly answer: AnswerState;
   readonly arrival: number;

@@ -1,6 +1,7 @@
 import type { EngineCounters } from '../engine-counters.ts';
 import type { Sequence } from '../sequence.ts';
 import type { Residents } from './residents.ts';
+import { compareUrgency, type Urgent } from './urgency.ts';
 import { WaitQueue } from './wait-queue.ts';
 
 /** Prefixes remembered by name, to tell one that was evicted from one never seen. */
@@ -39,13 +40,13 @@ export class Admission {
     this.#waiting.push(sequence);
   }
 
-  /** Gives places while there are any. */
-  admit(): void {
+  /** Gives places while there are any. @param first waits for memory elsewhere: who comes behind it does not pass it */
+  admit(first: Urgent | null): void {
     const { residents, maxSequences } = this.#deps;
     const warmKeys = new Set([...residents.members].map(({ prefixKey }) => prefixKey));
     for (;;) {
       const next = this.#waiting.peek((key) => warmKeys.has(key));
-      if (next === undefined) return;
+      if (next === undefined || (first !== null && compareUrgency(first, next) < 0)) return;
       const opensWindow = residents.windows.isOpenedBy(next.prefixNames);
       const admitted = residents.members.size < maxSequences && residents.admit(next);
       if (admitted) {
