@@ -1,0 +1,18 @@
+import { readFileSync } from 'node:fs';
+
+/** `fixed`: must pass. `broken`: is known to fail, for the reason given, and must be promoted when it passes. */
+export type RatchetEntry = { readonly state: 'fixed' } | { readonly state: 'broken'; readonly reason: string };
+
+export type Ratchet = Readonly<Record<string, RatchetEntry>>;
+
+export function loadRatchet(): Ratchet {
+  return JSON.parse(readFileSync(new URL('../ratchet.json', import.meta.url), 'utf8')) as Ratchet;
+}
+
+/** What is wrong with a result by the ratchet; null: it is as written down. */
+export function judgeByRatchet(ratchet: Ratchet, name: string, hasPassed: boolean): string | null {
+  const entry = ratchet[name];
+  if (entry === undefined) return `${name} is not in ratchet.json`;
+  if (entry.state === 'fixed') return hasPassed ? null : `${name} was fixed and is broken`;
+  return hasPassed ? `${name} passes and is written down as broken (${entry.reason}): promote it to fixed` : null;
+}

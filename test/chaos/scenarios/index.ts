@@ -1,0 +1,18 @@
+import type { Scenario } from '../harness/scenario.ts';
+import { batchScenarios } from './batches.ts';
+import { inputScenarios } from './inputs.ts';
+import { killScenarios } from './kills.ts';
+import { missingScenarios } from './missing.ts';
+import { redisScenarios } from './redis.ts';
+import { storeScenarios } from './store.ts';
+import { workerScenarios } from './workers.ts';
+
+export const scenarios: readonly Scenario[] = [
+  ...batchScenarios,
+  ...workerScenarios,
+  ...redisScenarios,
+  ...storeScenarios,
+  ...inputScenarios,
+  ...missingScenarios,
+  ...killScenarios,
+];
