@@ -21,6 +21,8 @@ export const failpoints = {
   'unit.after-claim': 'a unit is claimed, no line of it runs',
   'segment.before-write': 'lines are answered, no segment holds them',
   'segment.before-news': 'a segment is written, nobody is told',
+  'checkpoint.before-segment': 'a checkpoint is stored, no entry of the log names it',
+  'checkpoint.before-prune': 'a newer checkpoint is named, the one before it is still there',
   'unit.before-seal': 'the last result is written, the unit is open',
   'unit.before-job-end': 'a unit is sealed, its job is still in the queue',
   // storage, whoever writes

@@ -111,7 +111,10 @@ export class SegmentWriter {
       await log.append(results, checkpoint);
       await failpoint('segment.before-news');
       if (results.length > 0) onSegment();
-      if (checkpoint !== null) await this.#prune(() => checkpoints.supersede(checkpoint));
+      if (checkpoint !== null) {
+        await failpoint('checkpoint.before-prune');
+        await this.#prune(() => checkpoints.supersede(checkpoint));
+      }
     }
     if (this.#checkpointAtMs < Number.POSITIVE_INFINITY) this.#flushAt(this.#checkpointAtMs);
   }
@@ -124,6 +127,7 @@ export class SegmentWriter {
     const lines = journal.takeSnapshot();
     try {
       const name = await checkpoints.put(epoch, lines);
+      await failpoint('checkpoint.before-segment');
       if (name !== 'too-large') return name;
       logger.warn({ epoch, lines: lines.length }, 'checkpoint is too large, lines would start over');
       return null;

@@ -30,7 +30,7 @@ export default defineConfig({
       project('long', 'test/long/**/*.test.ts', { timeoutMs: 600_000, parallel: false }),
       project('integration', 'test/integration/**/*.test.ts', { timeoutMs: 120_000, parallel: false }),
       // a short selection of `npm run chaos`
-      project('chaos', 'test/chaos/**/*.test.ts', { timeoutMs: 300_000, parallel: false }),
+      project('chaos', 'test/chaos/**/*.test.ts', { timeoutMs: 600_000, parallel: false }),
     ],
   },
 });

@@ -1,5 +1,6 @@
 import type { Scenario } from '../harness/scenario.ts';
 import { batchScenarios } from './batches.ts';
+import { checkpointScenarios } from './checkpoints.ts';
 import { inputScenarios } from './inputs.ts';
 import { killScenarios } from './kills.ts';
 import { missingScenarios } from './missing.ts';
@@ -10,6 +11,7 @@ import { workerScenarios } from './workers.ts';
 export const scenarios: readonly Scenario[] = [
   ...batchScenarios,
   ...workerScenarios,
+  ...checkpointScenarios,
   ...redisScenarios,
   ...storeScenarios,
   ...inputScenarios,

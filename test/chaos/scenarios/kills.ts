@@ -57,11 +57,12 @@ export const killScenarios: readonly Scenario[] = [
       const plans = batchGaps.map((name) => `${name}=kill`);
       return onStack({ failpoints: plans.join(',') }, async (chaos) => {
         const outcome = await runThrough(chaos, {
-          lines: lines ?? 8,
-          tokens: 24,
+          lines: lines ?? 6,
+          // long enough for a checkpoint
+          tokens: 160,
           when: 'submitted',
           harm: async () => {},
-          deadlineMs: 300_000,
+          deadlineMs: 600_000,
         });
         await until('marker that is left to the next janitor', () => chaos.hasActed('close.before-marker=kill'));
         const idle = plans.filter((plan) => !chaos.hasActed(plan));

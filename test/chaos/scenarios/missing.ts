@@ -26,5 +26,4 @@ export const missingScenarios: readonly Scenario[] = [
     /BUDGET/,
   ),
   lacking('spot_notice', 'the machine is to be taken away in two minutes: the worker hands over', /SPOT|NOTICE/),
-  lacking('old_checkpoint_schema', 'a checkpoint of an older version is read, or refused by name', /CHECKPOINT/),
 ];
