@@ -25,6 +25,7 @@ import { buildDeltaPublisher } from './compose/publish-deltas.ts';
 import { reportEngine } from './compose/report-engine.ts';
 import { buildProgressReporter, readHeardTokens, WrittenTokens } from './compose/report-progress.ts';
 import { type RunningProcess, runProcess } from './compose/run-process.ts';
+import { watchSpotNotice } from './compose/spot-notice.ts';
 
 /** For jobs that end by themselves; what is longer goes on elsewhere from its checkpoint, which costs less than waiting. */
 const handoverMs = 500;
@@ -128,9 +129,21 @@ async function start(config: Config, log: Logger): Promise<RunningProcess> {
     },
     (job, context) => runJob(job, context.signal),
   );
+  const { spotNoticeUrl } = config.analysis;
+  const spot =
+    spotNoticeUrl === null
+      ? null
+      : watchSpotNotice({
+          url: spotNoticeUrl,
+          // it ends this process as everything else does that wants it to end
+          onNotice: () => process.kill(process.pid, 'SIGTERM'),
+          clock: systemClock,
+          log,
+        });
   return {
     ready: { pids: enginePids },
     stop: async () => {
+      spot?.stop();
       await consumer.stop(handoverMs);
       engine.close();
       pages?.close();

@@ -33,6 +33,7 @@ export const env = {
   analysisConcurrency: 'QUIRE_ANALYSIS_CONCURRENCY',
   lockMs: 'QUIRE_LOCK_MS',
   stalledMs: 'QUIRE_STALLED_MS',
+  spotNoticeUrl: 'QUIRE_SPOT_NOTICE_URL',
   intakeListMs: 'QUIRE_INTAKE_LIST_MS',
   intakeSettleMs: 'QUIRE_INTAKE_SETTLE_MS',
   intakeEventsPort: 'QUIRE_INTAKE_EVENTS_PORT',

@@ -79,7 +79,7 @@ export class SegmentWriter {
   flush(): Promise<void> {
     return this.#enqueue(async () => {
       const isDue = this.#checkpointAtMs <= this.#deps.clock.nowMs();
-      if (isDue && this.#deps.journal.hasUnsaved) await this.#ask(askMs);
+      if (isDue && this.#asking === 0 && this.#deps.journal.hasUnsaved) await this.#ask(askMs);
       await this.#write(isDue ? await this.#saveStates() : null);
     });
   }

@@ -4,6 +4,7 @@ import { env } from '../base/env.contract.ts';
 import { AppError } from '../base/errors.ts';
 import { type FailpointConfig, parseFailpoints } from '../base/failpoint.ts';
 import { type EngineConfig, readEngine } from './engine-config.ts';
+import { readMetadataUrl } from './metadata-url.ts';
 import { readInteger, readOneOf, readText } from './read-variable.ts';
 
 export interface S3Config {
@@ -41,7 +42,13 @@ export interface Config {
   readonly apiUrl: string | null;
   readonly limits: LimitsConfig;
   readonly engine: EngineConfig;
-  readonly analysis: { readonly unitConcurrency: number; readonly lockMs: number; readonly stalledMs: number };
+  readonly analysis: {
+    readonly unitConcurrency: number;
+    readonly lockMs: number;
+    readonly stalledMs: number;
+    /** Address under which the machine says that it will be taken away; null: nobody asks. */
+    readonly spotNoticeUrl: string | null;
+  };
   readonly intake: {
     /** Between two listings of the whole inbox, which find what notifications missed. */
     readonly listMs: number;
@@ -92,6 +99,7 @@ export function loadConfig(variables: Variables = process.env): Config {
       unitConcurrency: readInteger(variables, env.analysisConcurrency, { fallback: 4, min: 1, max: 256 }),
       lockMs: readInteger(variables, env.lockMs, { fallback: 5_000, min: 500, max: 600_000 }),
       stalledMs: readInteger(variables, env.stalledMs, { fallback: 2_000, min: 200, max: 600_000 }),
+      spotNoticeUrl: readMetadataUrl(variables, env.spotNoticeUrl),
     },
     intake: readIntake(variables),
     logLevel: readOneOf(variables, env.logLevel, ['debug', 'info', 'warn', 'error'] as const, 'info'),

@@ -37,6 +37,33 @@ describe('loadConfig', () => {
     expect(loadConfig({ QUIRE_PAGE_MEMORY_BYTES: '2147483648' }).engine.pageMemoryBytes).toBe(2 * gibibyte);
   });
 
+  it('asks for spot notices only where it is told to, and only on this machine or its link', () => {
+    const read = (url: string) => loadConfig({ QUIRE_SPOT_NOTICE_URL: url }).analysis.spotNoticeUrl;
+    expect(read('')).toBeNull();
+    for (const url of [
+      'http://169.254.169.254/latest/meta-data/spot/instance-action',
+      'http://localhost:1338/latest',
+      'http://127.0.0.1/a',
+      'http://[::1]:80/a',
+      'http://[fe80::1]/a',
+    ]) {
+      expect(read(url)).toBe(new URL(url).href);
+    }
+    for (const url of [
+      'http://10.0.0.1/a',
+      'http://169.254.169.254.evil.example/a',
+      'http://localhost.evil.example/a',
+      'http://[::ffff:10.0.0.1]/a',
+      'http://[fec0::1]/a',
+      'http://user:secret@127.0.0.1/a',
+      'https://127.0.0.1/a',
+      'file:///etc/passwd',
+      'not a url',
+    ]) {
+      expect(() => read(url)).toThrow('QUIRE_SPOT_NOTICE_URL must be http://');
+    }
+  });
+
   it('splits API keys', () => {
     expect(loadConfig({ QUIRE_API_KEY: 'a, b,', QUIRE_API_HOST: '0.0.0.0' }).api.keys).toEqual(['a', 'b']);
   });

@@ -1,0 +1,179 @@
+import { setTimeout as wait } from 'node:timers/promises';
+import { toFile } from 'openai';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { openUnitLog } from '../../src/batch/index.ts';
+import { openLocalBucket } from '../../src/local/index.ts';
+import { keys, type ObjectStore, openS3ObjectStore } from '../../src/storage/index.ts';
+import { pollToEnd, RunningStack, readLines } from '../support/stack-client.ts';
+
+/** Workers end in mid-answer; the lines they leave go on where the last checkpoint stands, to the same text. */
+let stack: RunningStack;
+let store: ObjectStore;
+
+beforeAll(async () => {
+  stack = await RunningStack.start();
+  const bucket = await openLocalBucket(stack.dataDir);
+  store = openS3ObjectStore(bucket.s3);
+});
+
+afterAll(async () => {
+  await stack?.remove();
+});
+
+const tenant = 'default';
+const unitId = 'u000000';
+const lineTotal = 3;
+/** One line asks for two answers. */
+const requestTotal = lineTotal + 1;
+/** Four starts of everything on a machine that has other things to do. */
+const patienceMs = 360_000;
+/** What an engine writes between two checkpoints. */
+const intervalTokens = 64;
+
+interface Answer {
+  readonly text: string;
+  readonly usage: Readonly<Record<string, unknown>>;
+  readonly ext: {
+    readonly attempts: number;
+    readonly resumed_from: number | null;
+    readonly resumed: string | null;
+    readonly wasted_tokens: number;
+  };
+}
+
+/** Chats long enough for several checkpoints, and too short for a shared prefix: no run can have it from another. */
+async function submitChats(maxTokens: number): Promise<string> {
+  const lines = Array.from({ length: lineTotal }, (_, index) =>
+    JSON.stringify({
+      custom_id: `line-${index}`,
+      method: 'POST',
+      url: '/v1/chat/completions',
+      body: {
+        model: 'quire-nano',
+        messages: [{ role: 'user', content: `Tell story ${index}.` }],
+        max_completion_tokens: maxTokens,
+        // one greedy line, the others drawn; two answers to the last
+        temperature: index === 0 ? 0 : 1,
+        seed: 40 + index,
+        n: index === lineTotal - 1 ? 2 : 1,
+      },
+    }),
+  );
+  const { client } = stack;
+  const file = await client.files.create({
+    file: await toFile(Buffer.from(lines.join('\n')), 'in.jsonl'),
+    purpose: 'batch',
+  });
+  const batch = await client.batches.create({
+    input_file_id: file.id,
+    endpoint: '/v1/chat/completions',
+    completion_window: '24h',
+  });
+  return batch.id;
+}
+
+async function readAnswers(batchId: string): Promise<ReadonlyMap<string, Answer>> {
+  const batch = await pollToEnd(stack.client, batchId);
+  expect(batch.request_counts).toEqual({ total: lineTotal, completed: lineTotal, failed: 0 });
+  const lines = await readLines(stack.client, batch.output_file_id);
+  expect(lines).toHaveLength(lineTotal);
+  return new Map(
+    lines.map((line) => {
+      const { choices, usage, ext } = (line['response'] as { body: Answer & { choices: readonly object[] } }).body;
+      return [String(line['custom_id']), { text: JSON.stringify(choices), usage, ext }];
+    }),
+  );
+}
+
+/** Resolves when the unit's log names a checkpoint of at least so many tokens. */
+async function untilSaved(batchId: string, tokens: number): Promise<number> {
+  const log = openUnitLog(store, tenant, batchId, unitId);
+  for (;;) {
+    const { checkpoint, results, epoch } = await log.fold();
+    if (results.size > 0) throw new Error('a line ended before its worker did');
+    if (checkpoint !== null && checkpoint.tokens >= tokens) return epoch;
+    await wait(20);
+  }
+}
+
+/** Resolves when a line is known to be further than the checkpoint: what the worker's end will cost. */
+async function untilFurther(batchId: string): Promise<void> {
+  const log = openUnitLog(store, tenant, batchId, unitId);
+  for (;;) {
+    const savedTokens = ((await log.fold()).checkpoint?.tokens ?? 0) / requestTotal;
+    const batch = (await stack.client.batches.retrieve(batchId)) as unknown as {
+      readonly ext: { readonly current: readonly { readonly completion_tokens: number }[] };
+    };
+    if (batch.ext.current.some((line) => line.completion_tokens >= savedTokens + 24)) return;
+    await wait(20);
+  }
+}
+
+/** Ends the worker and waits until another one has claimed the unit. */
+async function endWorker(batchId: string, signal: 'SIGKILL' | 'SIGTERM'): Promise<void> {
+  const pid = stack.pids()['analysis'];
+  if (pid === undefined) throw new Error(`no worker among ${JSON.stringify(stack.pids())}`);
+  const log = openUnitLog(store, tenant, batchId, unitId);
+  const { epoch } = await log.fold();
+  process.kill(pid, signal);
+  while ((await log.fold()).epoch === epoch) await wait(50);
+}
+
+async function listBlobs(batchId: string): Promise<number> {
+  return (await store.list(keys.unitBlobs(tenant, batchId, unitId))).objects.length;
+}
+
+function expectSame(answers: ReadonlyMap<string, Answer>, expected: ReadonlyMap<string, Answer>): void {
+  for (const [id, { text, usage }] of expected) expect({ id, ...pick(answers.get(id)) }).toEqual({ id, text, usage });
+}
+
+const pick = (answer: Answer | undefined) => ({ text: answer?.text, usage: answer?.usage });
+
+describe('a line whose worker ended in mid-answer', () => {
+  const maxTokens = 320;
+  let undisturbed: ReadonlyMap<string, Answer>;
+
+  beforeAll(async () => {
+    undisturbed = await readAnswers(await submitChats(maxTokens));
+    for (const { ext } of undisturbed.values()) {
+      expect(ext).toMatchObject({ attempts: 1, resumed_from: null, resumed: null, wasted_tokens: 0 });
+    }
+  }, patienceMs);
+
+  it.each([1, 2])('goes on to the same text and usage after %i kills of worker and engine', async (kills) => {
+    const batchId = await submitChats(maxTokens);
+    for (let kill = 1; kill <= kills; kill++) {
+      await untilSaved(batchId, kill * requestTotal * intervalTokens);
+      await untilFurther(batchId);
+      await endWorker(batchId, 'SIGKILL');
+    }
+    const answers = await readAnswers(batchId);
+    expectSame(answers, undisturbed);
+    for (const { ext } of answers.values()) {
+      expect(ext.attempts).toBe(kills + 1);
+      expect(ext.resumed_from).toBeGreaterThan(0);
+      expect(ext.resumed).toBe('exact');
+    }
+    const wasted = [...answers.values()].map(({ ext }) => ext.wasted_tokens);
+    expect(Math.max(...wasted)).toBeGreaterThan(0);
+    // two requests under the last line, each kill costs each of them an interval at most
+    for (const tokens of wasted) expect(tokens).toBeLessThanOrEqual(kills * 2 * intervalTokens);
+    console.info(`${kills} kills`, JSON.stringify([...answers.values()].map(({ ext }) => ext)));
+    expect(await listBlobs(batchId)).toBe(0);
+  }, patienceMs);
+
+  it('goes on where it was after a SIGTERM, with nothing computed twice', async () => {
+    const batchId = await submitChats(maxTokens);
+    await untilSaved(batchId, 2 * intervalTokens);
+    await endWorker(batchId, 'SIGTERM');
+    const answers = await readAnswers(batchId);
+    expectSame(answers, undisturbed);
+    for (const { ext } of answers.values()) {
+      expect(ext.attempts).toBe(2);
+      expect(ext.resumed).toBe('exact');
+      // the tokens of the step that ran while the answer to the question for a checkpoint was on its way
+      expect(ext.wasted_tokens).toBeLessThanOrEqual(8);
+    }
+    console.info('SIGTERM', JSON.stringify([...answers.values()].map(({ ext }) => ext)));
+  }, patienceMs);
+});
