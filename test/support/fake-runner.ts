@@ -9,6 +9,8 @@ export interface FakeRunnerOptions {
   readonly onRun?: (input: StepInput) => void | Promise<void>;
 }
 
+export type RunShape = Pick<StepInput, 'sequences' | 'prefixRows' | 'rows'>;
+
 const layers = 2;
 const width = 4;
 const hiddenWidth = 3;
@@ -17,9 +19,9 @@ const hiddenWidth = 3;
  * A model without weights whose rows depend on every row before them: [fold, position, layer, 1]. A row that is read from
  * the wrong place, too early or too late fails at once, because its position or its fold does not fit.
  */
-export function openFakeRunner(options: FakeRunnerOptions): ModelRunner & { readonly runs: readonly StepInput[] } {
+export function openFakeRunner(options: FakeRunnerOptions): ModelRunner & { readonly runs: readonly RunShape[] } {
   const { vocabularySize, rowStep = blockRows } = options;
-  const runs: StepInput[] = [];
+  const runs: RunShape[] = [];
   return {
     layers,
     latentWidth: width,
@@ -31,7 +33,9 @@ export function openFakeRunner(options: FakeRunnerOptions): ModelRunner & { read
     runMs: 0,
     runs,
     run: async (input) => {
-      runs.push(input);
+      const { sequences, prefixRows, rows } = input;
+      // not the arrays: they would outlive the engine
+      runs.push({ sequences, prefixRows, rows });
       await options.onRun?.(input);
       return runFake(input, vocabularySize, rowStep);
     },
