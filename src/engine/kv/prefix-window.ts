@@ -94,12 +94,14 @@ export class PrefixWindows {
     const key = names.at(-1) ?? '';
     let window = this.#windows.get(key);
     if (window === undefined) {
+      // first of all a use of its pages, so that others are evicted to make room for it
+      this.#pages.match(names);
       if (!this.reserve(owner, names.length)) return null;
       window = new PrefixWindow(names, tokenIds, this.#shape);
       this.#fill(window);
     }
     // left half done by requests that were cancelled
-    if (window.users === 0 && !window.isLoading) window.cachedRows = window.readyRows;
+    if (window.users === 0) window.cachedRows = window.readyRows;
     // in order of use
     this.#windows.delete(key);
     this.#windows.set(key, window);
@@ -133,7 +135,7 @@ export class PrefixWindows {
     while (this.#dropOldestIdle());
   }
 
-  /** The row that was computed last is part of the window; whole blocks become pages. */
+  /** Rows before `rows` are computed: whole blocks become pages, and what others have of the rest need not be computed. */
   advance(window: PrefixWindow, rows: number): void {
     const before = window.readyRows;
     window.readyRows = rows;
@@ -143,6 +145,7 @@ export class PrefixWindows {
       this.#pages.keep(name, window.names[index - 1] ?? null, () => window.buffer.copyBlock(row));
     }
     this.#takeCached(window);
+    this.#startLoading(window);
   }
 
   /** W1 and W2. */
@@ -158,14 +161,21 @@ export class PrefixWindows {
   }
 
   #fill(window: PrefixWindow): void {
-    if (this.#pages.match(window.names) > 0) this.#takeCached(window);
+    this.#takeCached(window);
     window.cachedRows = window.readyRows;
+    this.#startLoading(window, () => {
+      window.cachedRows = window.readyRows;
+    });
+  }
+
+  /** Where a block begins, and the tiers below memory may have it. */
+  #startLoading(window: PrefixWindow, onEnd: () => void = () => {}): void {
     const next = window.readyRows / blockRows;
-    if (window.isReady || !this.#pages.hasBelow(window.names[next] ?? '')) return;
+    if (window.isReady || !Number.isInteger(next) || !this.#pages.hasBelow(window.names[next] ?? '')) return;
     window.isLoading = true;
     void this.#load(window).finally(() => {
       window.isLoading = false;
-      window.cachedRows = window.readyRows;
+      onEnd();
       this.#onLoaded();
     });
   }

@@ -1,0 +1,112 @@
+import { describe, expect, it } from 'vitest';
+import { BlockBudget } from '../../../../src/engine/kv/block-budget.ts';
+import { openMemoryTier } from '../../../../src/engine/kv/memory-tier.ts';
+import { PageSource } from '../../../../src/engine/kv/page-source.ts';
+import { PrefixWindows } from '../../../../src/engine/kv/prefix-window.ts';
+import { RadixPrefixCache } from '../../../../src/engine/kv/radix-prefix-cache.ts';
+import { blockRows, type PageTier } from '../../../../src/engine/ports.ts';
+
+const shape = { layers: 1, latentWidth: 2 };
+const pageFloats = blockRows * 2;
+
+/** Says that it has every page. */
+function promisingTier(load: PageTier['load']): PageTier {
+  return {
+    has: () => true,
+    load,
+    save: async () => {},
+    stats: () => ({ pages: 0, bytes: 0, budgetBytes: 0, hits: 0, misses: 0, writes: 0, evictions: 0, corrupt: 0 }),
+    close: async () => {},
+  };
+}
+
+/** A page whose every value is its number. */
+const pageOf = (value: number): Float32Array => new Float32Array(pageFloats).fill(value);
+
+function setUp(blocks: number, tier: PageTier | null = null) {
+  const budget = new BlockBudget(blocks, pageFloats * 4);
+  const cache = new RadixPrefixCache(budget);
+  let loads = 0;
+  const windows = new PrefixWindows(shape, budget, new PageSource(cache, tier), () => {
+    loads++;
+  });
+  const insert = (names: readonly string[]): void => {
+    for (const [index, name] of names.entries()) cache.insert(name, names[index - 1] ?? null, pageOf(index + 1));
+  };
+  const acquire = (names: readonly string[]) => {
+    const window = windows.acquire(names, new Int32Array(names.length * blockRows));
+    if (window === null) throw new Error('no room');
+    return window;
+  };
+  return { windows, cache, budget, insert, acquire, loads: () => loads };
+}
+
+const document = ['a1', 'a2', 'a3'];
+
+/** What stands in the first row of each block. */
+const marksOf = ({ buffer }: { buffer: { view(rows: number): readonly Float32Array[] } }): number[] => {
+  const rows = buffer.view(3 * blockRows)[0] as Float32Array;
+  return [0, 1, 2].map((block) => rows[block * pageFloats] as number);
+};
+
+describe('PrefixWindows', () => {
+  it('makes room for a window by evicting what is not in it, though that was used later', () => {
+    const { insert, acquire, cache } = setUp(8);
+    insert(document);
+    insert(['b1', 'b2', 'b3']);
+    const window = acquire(document);
+    expect([window.cachedRows, window.isReady]).toEqual([768, true]);
+    expect(marksOf(window)).toEqual([1, 2, 3]);
+    expect(cache.pageTotal).toBe(5);
+  });
+
+  it('reads pages of a tier behind one that is missing there, once that was computed', async () => {
+    const tier = openMemoryTier(1 << 20);
+    for (const [name, value] of [['a2', 2] as const, ['a3', 3] as const]) await tier.save(name, pageOf(value));
+    const { windows, acquire, loads } = setUp(8, tier);
+    const window = acquire(document);
+    expect([window.isLoading, window.readyRows]).toEqual([false, 0]);
+    window.buffer.store(0, blockRows, pageOf(1));
+    windows.advance(window, blockRows);
+    expect(window.isLoading).toBe(true);
+    for (let turn = 0; turn < 10; turn++) await new Promise(setImmediate);
+    expect([loads(), window.isLoading, window.isReady]).toEqual([1, false, true]);
+    expect(marksOf(window)).toEqual([1, 2, 3]);
+    // of whoever opened it, what was there at first is all that counts
+    expect(window.cachedRows).toBe(0);
+  });
+
+  it('computes what a tier promises and does not give', async () => {
+    const { windows, acquire } = setUp(
+      8,
+      promisingTier(async () => undefined),
+    );
+    const window = acquire(document);
+    for (let rows = 0; rows < 768; rows += blockRows) {
+      for (let turn = 0; turn < 5; turn++) await new Promise(setImmediate);
+      expect([window.isLoading, window.readyRows]).toEqual([false, rows]);
+      windows.advance(window, rows + blockRows);
+    }
+    expect([window.isLoading, window.isReady]).toEqual([false, true]);
+  });
+
+  it('gives up a window that nobody waits for, pages on their way or not', async () => {
+    let arrive = (): void => {};
+    const tier = promisingTier(
+      () =>
+        new Promise((resolve) => {
+          arrive = () => resolve(pageOf(1));
+        }),
+    );
+    const { windows, acquire, budget, cache } = setUp(4, tier);
+    const window = acquire(document);
+    windows.release(window);
+    expect(windows.available).toBe(4);
+    const other = acquire(['b1', 'b2']);
+    expect(budget.held).toBe(2);
+    windows.checkIntegrity(new Map([[other, 1]]));
+    arrive();
+    for (let turn = 0; turn < 5; turn++) await new Promise(setImmediate);
+    expect([window.readyRows, cache.pageTotal]).toEqual([0, 0]);
+  });
+});
