@@ -35,18 +35,19 @@ const maxNodes = 8_192;
 
 /** Runs a pruned network by building the deterministic automaton as far as it is walked. */
 export class Automaton {
+  /** Makes the error for a text that can be read in too many ways at once. */
+  readonly onAmbiguous: () => Error;
   readonly #network: Network;
-  readonly #onAmbiguous: () => Error;
   readonly #byteClasses: ByteClasses;
   readonly #nodes = new Map<string, Node>();
   readonly #root: Rule;
   #stackTotal = 0;
+  #work = 0;
   #initial: Node;
 
-  /** @param onAmbiguous makes the error for a text that can be read in too many ways at once */
   constructor(network: Network, root: Rule, onAmbiguous: () => Error) {
     this.#network = network;
-    this.#onAmbiguous = onAmbiguous;
+    this.onAmbiguous = onAmbiguous;
     this.#byteClasses = findByteClasses(network.states);
     this.#root = root;
     this.#initial = this.#open();
@@ -58,6 +59,11 @@ export class Automaton {
 
   get nodeTotal(): number {
     return this.#nodes.size;
+  }
+
+  /** Positions looked at so far for steps that were not known: what time is spent on. */
+  get work(): number {
+    return this.#work;
   }
 
   get byteClasses(): ByteClasses {
@@ -100,7 +106,7 @@ export class Automaton {
       const key = stack.id * this.#network.states.length + state;
       if (seen.has(key)) continue;
       seen.add(key);
-      if (seen.size > maxPositions) throw this.#onAmbiguous();
+      if (seen.size > maxPositions) throw this.onAmbiguous();
       if (this.#network.ends.has(state)) {
         if (stack.parent === null) accepting = true;
         else pending.push({ state: stack.returnTo, stack: stack.parent });
@@ -115,6 +121,7 @@ export class Automaton {
       for (const to of edges.empty) pending.push({ state: to, stack });
       for (const { rule, to } of edges.calls) pending.push({ state: rule.start, stack: this.#push(stack, to) });
     }
+    this.#work += seen.size;
     if (positions.length === 0 && !accepting) return null;
     const key = `${accepting ? '+' : '-'}${keys.sort((a, b) => a - b)}`;
     return this.#intern(key, buildNode(positions, accepting));

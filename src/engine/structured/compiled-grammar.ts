@@ -22,7 +22,8 @@ export class CompiledGrammar {
     checkSchema(schema);
     const { network, root, shortest } = compileSchemaGrammar(schema);
     this.automaton = new Automaton(network, root, () => {
-      const what = 'schema can be read in too many ways at once: alternatives begin alike at every level of nesting';
+      const what =
+        'schema can be read in too many ways at once: alternatives that begin alike, or a pattern that has to remember';
       return new AppError('input.schema', what, { param: 'schema' });
     });
     const classes = new NodeClasses(new StateClasses(network, shortest), shortest, trie.longest);

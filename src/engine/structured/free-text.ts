@@ -4,6 +4,9 @@ import { plainEncodings } from './plain-text.ts';
 /** Longer runs are not worth the steps it takes to prove that they are free: few tokens are longer. */
 const maxCharacters = 32;
 
+/** Work of the automaton that a proof may take; one of 32 characters in a counted string takes 10,000. */
+const maxWork = 64_000;
+
 export interface FreeRun {
   /** Every plain text of so many characters may follow, and every beginning of one. */
   readonly characters: number;
@@ -19,6 +22,7 @@ export class FreeText {
   readonly #automaton: Automaton;
   /** Of each encoding and each byte of it, one value of each class that the automaton tells apart. */
   readonly #encodings: readonly (readonly (readonly number[])[])[];
+  #mostWork = 0;
 
   constructor(automaton: Automaton) {
     this.#automaton = automaton;
@@ -32,8 +36,15 @@ export class FreeText {
   }
 
   measure(node: Node): FreeRun {
+    this.#mostWork = this.#automaton.work + maxWork;
     const characters = this.#count(node, maxCharacters);
-    return { characters, isClosed: characters < maxCharacters && this.#isClosed(node, characters) };
+    const isClosed = characters < maxCharacters && this.#isClosed(node, characters);
+    // what is not proven is not free
+    return this.#isSpent ? { characters: 0, isClosed: false } : { characters, isClosed };
+  }
+
+  get #isSpent(): boolean {
+    return this.#automaton.work > this.#mostWork;
   }
 
   #count(node: Node, limit: number): number {
@@ -46,6 +57,7 @@ export class FreeText {
         return least > 0;
       });
     }
+    if (this.#isSpent) return 0;
     free.characters = least;
     free.isExact = least < limit;
     return least;
@@ -61,6 +73,7 @@ export class FreeText {
           : this.#encodings.every((encoding) =>
               this.#visit(node, encoding, 0, (next) => next !== null && this.#isClosed(next, characters - 1)),
             );
+      if (this.#isSpent) return false;
       free.closedAfter = isClosed ? characters : null;
     }
     return free.closedAfter === characters;
@@ -79,6 +92,7 @@ export class FreeText {
     const bytes = encoding[index];
     if (bytes === undefined) return use(node);
     for (const byte of bytes) {
+      if (this.#isSpent) return false;
       const next = this.#automaton.step(node, byte);
       if (next === null ? !use(null) : !this.#visit(next, encoding, index + 1, use)) return false;
     }

@@ -8,7 +8,7 @@ import { applyMask } from './token-mask.ts';
 import { TokenTrie } from './token-trie.ts';
 
 /** Memory for the grammars that are kept for the next request with the same schema; the last one used always stays. */
-const keptBytes = 256 * 1024 * 1024;
+const keptBytes = 128 * 1024 * 1024;
 
 const anyObject: SchemaObject = { type: 'object' };
 

@@ -9,6 +9,12 @@ const maxBytes = 16 * 1024 * 1024;
 /** Beside its values, what an entry of a map costs. */
 const entryBytes = 100;
 
+/**
+ * Work of the automaton for one mask, one to two seconds; sensible schemas need a hundredth of it. Patterns exist that
+ * have a node for almost every text.
+ */
+const sensibleWork = 4_000_000;
+
 /** Which tokens may follow a node. What was found for a node is used again for every other node of its class. */
 export class MaskFinder {
   readonly #trie: TokenTrie;
@@ -16,13 +22,15 @@ export class MaskFinder {
   readonly #classes: NodeClasses;
   readonly #freeText: FreeText;
   readonly #masks = new Map<number, TokenMask>();
+  readonly #maxWork: number;
   #bytes = 0;
 
-  constructor(trie: TokenTrie, automaton: Automaton, classes: NodeClasses) {
+  constructor(trie: TokenTrie, automaton: Automaton, classes: NodeClasses, maxWork = sensibleWork) {
     this.#trie = trie;
     this.#automaton = automaton;
     this.#classes = classes;
     this.#freeText = new FreeText(automaton);
+    this.#maxWork = maxWork;
   }
 
   /** Of all masks that are kept. */
@@ -30,6 +38,7 @@ export class MaskFinder {
     return this.#bytes;
   }
 
+  /** @throws the error for ambiguous texts when that takes too long */
   find(node: Node): TokenMask {
     const nodeClass = this.#classes.find(node);
     let mask = this.#masks.get(nodeClass);
@@ -54,6 +63,7 @@ export class MaskFinder {
    */
   #walk(start: Node): Uint32Array {
     const { bytes, depths, subtreeEnds, tokenStarts, longestPlain } = this.#trie;
+    const mostWork = this.#automaton.work + this.#maxWork;
     const { characters, isClosed } = this.#freeText.measure(start);
     const settled = isClosed ? notPlain - 1 : characters;
     const bits = this.#trie.plainTokens(characters).slice();
@@ -66,6 +76,7 @@ export class MaskFinder {
         place = subtreeEnds[place] as number;
         continue;
       }
+      if (this.#automaton.work > mostWork) throw this.#automaton.onAmbiguous();
       path[depth] = next;
       const end = tokenStarts[place + 1] as number;
       for (let token = tokenStarts[place] as number; token < end; token++) {

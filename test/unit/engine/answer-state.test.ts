@@ -7,6 +7,7 @@ import {
   joinDeltas,
   listAllowed,
   openTestAnswer,
+  toolDeclaration,
   writeTokens,
 } from '../../support/answer-script.ts';
 import { byteVocabulary } from '../../support/byte-tokenizer.ts';
@@ -148,6 +149,14 @@ describe('AnswerState, stop strings', () => {
     const { deltas } = writeTokens(answer, encodeParts('abcxab'));
     expect(deltas.map(({ content }) => content)).toEqual(['abcx', 'a']);
     expect(answer.result().content).toBe('abcxa');
+  });
+
+  it('shows what was held back where tool calls begin', () => {
+    const answer = openTestAnswer({ stop: ['look!'], tools: [toolDeclaration('f')] });
+    const { deltas } = writeTokens(answer, encodeParts('I look', '<|tool_calls_section_begin|>', '{'));
+    expect(deltas.map(({ content }) => content).filter((content) => content !== '')).toEqual(['I', ' ', 'look']);
+    // with the marker, not with the end
+    expect(deltas.at(-1)).toMatchObject({ content: '', toolCalls: [{ arguments: '{' }] });
   });
 
   it('leaves thoughts alone', () => {

@@ -4,7 +4,10 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { Automaton, type Node } from '../../../../src/engine/structured/automaton.ts';
 import { CompiledGrammar } from '../../../../src/engine/structured/compiled-grammar.ts';
 import type { SchemaObject } from '../../../../src/engine/structured/json-schema.ts';
+import { MaskFinder } from '../../../../src/engine/structured/mask-finder.ts';
+import { NodeClasses } from '../../../../src/engine/structured/node-classes.ts';
 import { compileSchemaGrammar } from '../../../../src/engine/structured/schema-grammar.ts';
+import { StateClasses } from '../../../../src/engine/structured/state-classes.ts';
 import { applyMask } from '../../../../src/engine/structured/token-mask.ts';
 import { TokenTrie } from '../../../../src/engine/structured/token-trie.ts';
 import { openTokenizer } from '../../../../src/engine/tokenizer/tokenizer.ts';
@@ -106,6 +109,7 @@ const schemas: readonly (readonly [string, SchemaObject])[] = [
   ['a repeated pattern', { type: 'string', pattern: '^([a-c]{2,5}-){3,60}$' }],
   ['patterns inside patterns', { type: 'string', pattern: '^((a{1,30}b?){2,9}漢{0,50}|[^a]{40,55})$' }],
   ['a pattern somewhere', { type: 'string', pattern: 'a{60}' }],
+  ['a pattern with a place for every text', { type: 'string', pattern: 'a.{11}$' }],
   ['a pattern that may be empty', { type: 'string', pattern: '^(a?){45}(b*){3,80}$' }],
   [
     'a list of many',
@@ -204,7 +208,7 @@ describe('MaskFinder', () => {
     const comparison = new Comparison(schema, small);
     fc.assert(
       fc.property(anyPicks, (picks) => comparison.follow(picks)),
-      { seed: 5, numRuns: 25 },
+      { seed: 5, numRuns: 15 },
     );
   });
 
@@ -268,6 +272,23 @@ describe('MaskFinder', () => {
     }
     // the longest token has 123 bytes: from there on every place is its own, and before them all are one
     expect(masks.size).toBe(124);
+  });
+
+  it('gives up a proof that takes too long, and walks instead', () => {
+    const { compiled } = new Comparison({ type: 'string', pattern: 'a.{18}$' }, nano);
+    compiled.masks.find(compiled.automaton.step(compiled.automaton.initial, 0x22) as Node);
+    expect(compiled.automaton.work).toBeLessThan(500_000);
+  });
+
+  it('refuses a schema under which a mask takes too long', () => {
+    const { network, root, shortest } = compileSchemaGrammar({ type: 'string', pattern: 'a.{30}$' });
+    const automaton = new Automaton(network, root, () => new Error('too many ways'));
+    const trie = new TokenTrie(nano.length, (id) => nano[id] as Uint8Array);
+    const classes = new NodeClasses(new StateClasses(network, shortest), shortest, trie.longest);
+    const node = automaton.step(automaton.initial, 0x22) as Node;
+    expect(() => new MaskFinder(trie, automaton, classes, 5_000).find(node)).toThrowError('too many ways');
+    expect(automaton.work).toBeLessThan(100_000);
+    expect(new MaskFinder(trie, automaton, classes).find(node).type).toBe('bits');
   });
 
   it('finds masks again after it has forgotten them', () => {
