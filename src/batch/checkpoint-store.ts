@@ -57,6 +57,11 @@ export class CheckpointStore {
     if (this.#superseded.length >= maxSuperseded) await this.#delete(this.#superseded.splice(0));
   }
 
+  /** Deletes one that was stored and could not be named. */
+  discard({ sha256 }: CheckpointName): Promise<void> {
+    return this.#delete([sha256]);
+  }
+
   /** Deletes what earlier owners left, but for the one that is named. @throws `transient.*` */
   async sweep(named: CheckpointName | null): Promise<void> {
     this.#named = named?.sha256 ?? null;

@@ -102,13 +102,13 @@ export class SegmentWriter {
   }
 
   async #write(checkpoint: CheckpointName | null): Promise<void> {
-    const { log, checkpoints, clock, onSegment } = this.#deps;
+    const { checkpoints, clock, onSegment } = this.#deps;
     const results = this.#waiting;
     if (results.length > 0 || checkpoint !== null) {
       this.#waiting = [];
       this.#lastMs = clock.nowMs();
       await failpoint('segment.before-write');
-      await log.append(results, checkpoint);
+      await this.#append(results, checkpoint);
       await failpoint('segment.before-news');
       if (results.length > 0) onSegment();
       if (checkpoint !== null) {
@@ -117,6 +117,17 @@ export class SegmentWriter {
       }
     }
     if (this.#checkpointAtMs < Number.POSITIVE_INFINITY) this.#flushAt(this.#checkpointAtMs);
+  }
+
+  async #append(results: readonly LineResult[], checkpoint: CheckpointName | null): Promise<void> {
+    const { log, checkpoints } = this.#deps;
+    try {
+      await log.append(results, checkpoint);
+    } catch (error) {
+      // the slot is somebody else's, so nothing will ever name it
+      if (checkpoint !== null && isFamily(error, 'ownership')) await this.#prune(() => checkpoints.discard(checkpoint));
+      throw error;
+    }
   }
 
   /** @returns null when no line is further than the last checkpoint says, or this one could not be stored */

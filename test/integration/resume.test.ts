@@ -26,7 +26,7 @@ const lineTotal = 3;
 /** One line asks for two answers. */
 const requestTotal = lineTotal + 1;
 /** Four starts of everything on a machine that has other things to do. */
-const patienceMs = 360_000;
+const patient = { timeout: 360_000 };
 /** What an engine writes between two checkpoints. */
 const intervalTokens = 64;
 
@@ -138,9 +138,9 @@ describe('a line whose worker ended in mid-answer', () => {
     for (const { ext } of undisturbed.values()) {
       expect(ext).toMatchObject({ attempts: 1, resumed_from: null, resumed: null, wasted_tokens: 0 });
     }
-  }, patienceMs);
+  }, patient.timeout);
 
-  it.each([1, 2])('goes on to the same text and usage after %i kills of worker and engine', async (kills) => {
+  it.each([1, 2])('goes on to the same text and usage after %i kills of worker and engine', patient, async (kills) => {
     const batchId = await submitChats(maxTokens);
     for (let kill = 1; kill <= kills; kill++) {
       await untilSaved(batchId, kill * requestTotal * intervalTokens);
@@ -160,9 +160,9 @@ describe('a line whose worker ended in mid-answer', () => {
     for (const tokens of wasted) expect(tokens).toBeLessThanOrEqual(kills * 2 * intervalTokens);
     console.info(`${kills} kills`, JSON.stringify([...answers.values()].map(({ ext }) => ext)));
     expect(await listBlobs(batchId)).toBe(0);
-  }, patienceMs);
+  });
 
-  it('goes on where it was after a SIGTERM, with nothing computed twice', async () => {
+  it('goes on where it was after a SIGTERM, with nothing computed twice', patient, async () => {
     const batchId = await submitChats(maxTokens);
     await untilSaved(batchId, 2 * intervalTokens);
     await endWorker(batchId, 'SIGTERM');
@@ -175,5 +175,5 @@ describe('a line whose worker ended in mid-answer', () => {
       expect(ext.wasted_tokens).toBeLessThanOrEqual(8);
     }
     console.info('SIGTERM', JSON.stringify([...answers.values()].map(({ ext }) => ext)));
-  }, patienceMs);
+  });
 });

@@ -134,6 +134,41 @@ describe('UnitLog', () => {
     expect((await open().fold()).fruitlessClaims).toBe(0);
   });
 
+  const named = (digit: string, tokens: number) => ({ sha256: digit.repeat(64), tokens });
+
+  it('says which checkpoint counts: the newest that its holder named', async () => {
+    const [stale, next] = [open(), open()];
+    await stale.claim('a');
+    await stale.append([], named('a', 64));
+    await stale.append([resultOf(0, 'x')]);
+    expect((await open().fold()).checkpoint).toEqual(named('a', 64));
+    await next.claim('b');
+    await expect(stale.append([], named('b', 128))).rejects.toEqual(lost);
+    expect((await open().fold()).checkpoint).toEqual(named('a', 64));
+    await next.append([resultOf(1, 'y')], named('c', 32));
+    expect((await open().fold()).checkpoint).toEqual(named('c', 32));
+  });
+
+  it('counts claims without a longer checkpoint since: progress of a line that has no result yet', async () => {
+    const claimAndSave = async (tokens: number | null): Promise<number> => {
+      const log = open();
+      await log.claim('a');
+      if (tokens !== null) await log.append([], named('a', tokens));
+      return (await open().fold()).stuckClaims;
+    };
+    expect(await claimAndSave(null)).toBe(1);
+    expect(await claimAndSave(64)).toBe(0);
+    expect(await claimAndSave(64)).toBe(1);
+    expect(await claimAndSave(60)).toBe(2);
+    expect(await claimAndSave(65)).toBe(0);
+    expect((await open().fold()).fruitlessClaims).toBe(5);
+    const log = open();
+    await log.claim('a');
+    await log.append([resultOf(0, 'x')]);
+    // the line took its tokens with it
+    expect(await claimAndSave(30)).toBe(0);
+  });
+
   it('keeps of a result what the reader asks for', async () => {
     const writer = open();
     await writer.claim('a');
@@ -174,6 +209,11 @@ describe('UnitLog', () => {
     ['{"version":2,"type":"claim"}', 'corrupt.version'],
     ['{"version":1,"type":"odd","nonce":"n"}', 'corrupt.record'],
     ['{"version":1,"type":"segment","epoch":1,"results":[{}],"nonce":"n"}', 'corrupt.record'],
+    ['{"version":1,"type":"segment","epoch":1,"results":[],"checkpoint":"aa","nonce":"n"}', 'corrupt.record'],
+    [
+      '{"version":1,"type":"segment","epoch":1,"results":[],"checkpoint":{"sha256":"../../x","tokens":1},"nonce":"n"}',
+      'corrupt.record',
+    ],
     ['{"version":1,"type":"seal","reason":"tired","nonce":"n"}', 'corrupt.record'],
     ['{"ver', 'corrupt.record'],
   ])('refuses the slot %s', async (text, code) => {

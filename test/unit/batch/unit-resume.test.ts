@@ -208,6 +208,18 @@ describe('checkpoints of a unit', () => {
     await world.pass(1_000);
     await stopped;
     expect(await world.savedTokens()).toEqual({ 0: 70 });
+    expect(await world.blobs()).toHaveLength(1);
+  });
+
+  it('that an earlier owner leaves behind after its time are swept at the end', async () => {
+    const world = new UnitWorld(1);
+    await world.leaveBehind({ 0: 64 });
+    const run = runUnit(world.deps(), never);
+    await settle();
+    await world.memory.put(`${keys.unitBlobs(tenant, batchId, unitId)}${'0'.repeat(64)}`, Buffer.from('late'));
+    world.task(0).end();
+    await run;
+    expect(await world.blobs()).toEqual([]);
   });
 });
 
