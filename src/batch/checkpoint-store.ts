@@ -10,10 +10,10 @@ const maxSuperseded = 8;
 /**
  * The checkpoints of one unit: blobs beside its log, of which only the newest that the log names counts.
  *
- * B1. A blob is written before the entry that names it; one without an entry is an orphan, and swept.
- * B2. A blob is deleted only when a newer one is named, by the owner that named it, or by a later owner: so whoever
+ * K1. A blob is written before the entry that names it; one without an entry is an orphan, and swept.
+ * K2. A blob is deleted only when a newer one is named, by the owner that named it, or by a later owner: so whoever
  *     holds the unit finds the one that its log names.
- * B3. Names are digests of contents with the epoch in them: two owners never write the same blob.
+ * K3. Names are digests of contents with the epoch in them: two owners never write the same blob.
  */
 export class CheckpointStore {
   readonly #store: ObjectStore;
