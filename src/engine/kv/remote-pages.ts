@@ -20,7 +20,7 @@ export interface RemotePagesOptions {
 }
 
 /** Of one chain, once its first page was found: the store's latency is hidden by so many pages under way. */
-const fetchAhead = 16;
+const maxAhead = 16;
 
 /**
  * Pages in the object store, which another process can reach: it uploads files it is told of, and downloads files this
@@ -45,6 +45,8 @@ export class RemotePages implements PageTier {
   readonly #folder: string;
   readonly #pages: ExpectedPages;
   readonly #choice: RestoreChoice;
+  /** A quarter of the disk at most: a page must not be evicted before it was read. */
+  readonly #ahead: number;
   /** By the path a page was asked for at. */
   readonly #asked = new Map<string, (found: boolean) => void>();
   #isClosed = false;
@@ -56,6 +58,7 @@ export class RemotePages implements PageTier {
     this.#folder = folder;
     this.#pages = new ExpectedPages(nowMs);
     this.#choice = new RestoreChoice(disk.fileBytes, nowMs);
+    this.#ahead = Math.min(maxAhead, Math.floor(disk.stats().budgetBytes / disk.fileBytes / 4));
   }
 
   /** A request with this prefix has come. @param names of its pages, in order */
@@ -76,8 +79,10 @@ export class RemotePages implements PageTier {
   async load(name: string): Promise<PageLatents | undefined> {
     const page = this.#pages.find(name);
     if (page === undefined || !this.has(name) || !(await this.#fetch(page))) return undefined;
+    const damagedBefore = this.#disk.stats().corrupt;
     const latents = await this.#disk.load(name);
-    if (latents === undefined && !this.#isClosed) {
+    // otherwise it was evicted before it could be read
+    if (latents === undefined && this.#disk.stats().corrupt > damagedBefore) {
       this.#counts.corrupt++;
       this.#pages.markDamaged(page);
     }
@@ -152,7 +157,7 @@ export class RemotePages implements PageTier {
       return false;
     }
     this.#pages.markThere(page);
-    for (const next of this.#pages.following(page, fetchAhead)) {
+    for (const next of this.#pages.following(page, this.#ahead)) {
       if (next.fetching === null && this.has(next.name) && !this.#disk.has(next.name)) void this.#fetch(next);
     }
     return true;

@@ -5,7 +5,7 @@ import type { PageLatents, PageTier } from '../ports.ts';
  * Tiers behind the memory cache as one, the nearest first.
  *
  * T1 A page is saved to the first tier at once; how it gets from there to the others is their business.
- * T2 A page is loaded from the first tier that gives it, and then saved to all before that one, without waiting.
+ * T2 A page is loaded from the first tier that has and gives it, and then saved to all before that one, without waiting.
  * T3 A chain of no tiers keeps nothing.
  */
 export class TierChain implements PageTier {
@@ -25,6 +25,8 @@ export class TierChain implements PageTier {
   /** The page belongs to the caller, who may not write to it: it is still being copied to the tiers above. */
   async load(name: string): Promise<PageLatents | undefined> {
     for (const [index, tier] of this.#tiers.entries()) {
+      // without a wait, so that a tier below is asked for pages in the order in which they are loaded
+      if (!tier.has(name)) continue;
       const latents = await tier.load(name);
       if (latents === undefined) continue;
       for (const nearer of this.#tiers.slice(0, index)) this.#copy(nearer.save(name, latents));

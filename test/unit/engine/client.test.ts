@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { AppError, serializeError } from '../../../src/base/errors.ts';
+import type { PageCarrier } from '../../../src/engine/client.ts';
 import type {
   EmbedResult,
   EngineStats,
@@ -414,6 +415,51 @@ describe('EngineClient and suspects', () => {
     engines.last.die('SIGSEGV');
     expect(await one).toMatchObject({ code: 'bug.engine-crash' });
     expect(await other).toMatchObject({ code: 'bug.engine-crash' });
+  });
+
+  describe('pages', () => {
+    const page = { tenant: 'a', digest: 'd', name: 'n', path: '/pages/1' };
+
+    it('are carried by what it was given, and each that is wanted is answered', async () => {
+      const uploaded: unknown[] = [];
+      const pages: PageCarrier = {
+        bytesPerSecond: 9,
+        upload: (saved) => uploaded.push(saved),
+        download: ({ path }) => Promise.resolve(path === '/pages/1'),
+      };
+      const engines = new FakeEngines({ pages });
+      const channel = engines.ready();
+      channel.say({ type: 'page-saved', page: { ...page, bytes: 1, replaces: false } });
+      channel.say({ type: 'page-wanted', page });
+      channel.say({ type: 'page-wanted', page: { ...page, path: '/pages/2' } });
+      await tick();
+      expect(uploaded).toEqual([{ ...page, bytes: 1, replaces: false }]);
+      expect(channel.sent).toEqual([
+        { type: 'page-arrived', path: '/pages/1', found: true, bytesPerSecond: 9 },
+        { type: 'page-arrived', path: '/pages/2', found: false, bytesPerSecond: 9 },
+      ]);
+    });
+
+    it('are nowhere to be had without a store', async () => {
+      const engines = new FakeEngines();
+      const channel = engines.ready();
+      channel.say({ type: 'page-saved', page: { ...page, bytes: 1, replaces: false } });
+      channel.say({ type: 'page-wanted', page });
+      await tick();
+      expect(channel.sent).toEqual([{ type: 'page-arrived', path: '/pages/1', found: false, bytesPerSecond: null }]);
+    });
+
+    it('that arrive after the process has ended are said to nobody', async () => {
+      let arrive = (_found: boolean): void => {};
+      const download = () => new Promise<boolean>((resolve) => (arrive = resolve));
+      const engines = new FakeEngines({ pages: { bytesPerSecond: null, upload: () => {}, download } });
+      const channel = engines.ready();
+      channel.say({ type: 'page-wanted', page });
+      channel.die('SIGKILL');
+      arrive(true);
+      await tick();
+      expect(channel.sent).toEqual([]);
+    });
   });
 
   it('finds the request that the system kills the process for, not the one that an operator met (S3)', async () => {

@@ -11,7 +11,7 @@ import type {
   HostMessage,
 } from '../../../src/engine/messages.ts';
 import type { EngineService, GenerateListener } from '../../../src/engine/ports.ts';
-import { serveEngine } from '../../../src/engine/serve.ts';
+import { type PageDoor, serveEngine } from '../../../src/engine/serve.ts';
 import { tick } from '../../support/fake-engine.ts';
 
 const generateRequest: GenerateRequest = {
@@ -91,7 +91,7 @@ class FakeService implements EngineService {
   }
 }
 
-function serve() {
+function serve(pages: PageDoor | null = null) {
   const service = new FakeService();
   const said: HostMessage[] = [];
   const sleeps: { readonly ms: number; readonly wake: () => void }[] = [];
@@ -101,7 +101,7 @@ function serve() {
     sleep: (ms) => new Promise((wake) => sleeps.push({ ms, wake })),
   };
   const pipe = { send: (message: HostMessage) => void said.push(message), hasRoom: () => state.hasRoom };
-  const receive = serveEngine(service, pipe, clock);
+  const receive = serveEngine(service, pipe, clock, pages);
   const saidOf = (type: HostMessage['type']) => said.filter((message) => message.type === type);
   const pass = async (ms: number): Promise<void> => {
     state.nowMs += ms;
@@ -164,6 +164,31 @@ describe('serveEngine', () => {
     ]);
   });
 
+  it('passes on what pages are offered and wanted, and which arrived', () => {
+    const arrived: unknown[] = [];
+    const door: PageDoor = { onMessage: () => {}, arrived: (...answer) => arrived.push(answer) };
+    const { receive, said } = serve(door);
+    const page = { tenant: 'a', digest: 'd', name: 'n', path: '/pages/n' };
+    door.onMessage({ type: 'page-wanted', page });
+    door.onMessage({ type: 'page-saved', page: { ...page, bytes: 7, replaces: false } });
+    receive({ type: 'page-arrived', path: '/pages/n', found: true, bytesPerSecond: 5.5 });
+    receive({ type: 'page-arrived', path: '/pages/m', found: false, bytesPerSecond: null });
+    expect(said.filter(({ type }) => type.startsWith('page-'))).toEqual([
+      { type: 'page-wanted', page },
+      { type: 'page-saved', page: { ...page, bytes: 7, replaces: false } },
+    ]);
+    expect(arrived).toEqual([
+      ['/pages/n', true, 5.5],
+      ['/pages/m', false, null],
+    ]);
+  });
+
+  it('has no use for pages without a store', () => {
+    const { receive, said } = serve();
+    receive({ type: 'page-arrived', path: '/pages/n', found: true, bytesPerSecond: null });
+    expect(said.filter(({ type }) => type === 'request-failed')).toEqual([]);
+  });
+
   const without = (field: keyof GenerateRequest): unknown => {
     const { [field]: _left, ...rest } = generateRequest;
     return { type: 'generate-start', request: rest };
@@ -179,6 +204,9 @@ describe('serveEngine', () => {
     ['an unknown type', { type: 'restart', id: 'x' }, 'x', 'type'],
     ['a type from elsewhere', { type: 'toString' }, '', 'type'],
     ['a cancellation of nothing', { type: 'cancel' }, '', 'id'],
+    ['a page that arrived nowhere', { type: 'page-arrived', found: true, bytesPerSecond: null }, '', 'path'],
+    ['a page of unknown fate', { type: 'page-arrived', path: '/n', found: null, bytesPerSecond: null }, '', 'found'],
+    ['a page without a rate', { type: 'page-arrived', path: '/n', found: true }, '', 'bytesPerSecond'],
     ['a request that is none', { type: 'generate-start', request: null }, '', 'request'],
     ['a request without id', without('id'), '', 'request.id'],
     ['a request without sampling', without('sampling'), 'a#0', 'request.sampling'],
