@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import type OpenAI from 'openai';
+import OpenAI from 'openai';
 import { type ObjectStore, openS3ObjectStore } from '../../../src/storage/index.ts';
 import { testBucket, testCredentials } from '../../support/embedded-store.ts';
 import { type Fault, type FaultProxy, openFaultProxy, pass, type SeenRequest } from '../../support/fault-proxy.ts';
@@ -15,8 +15,9 @@ import { RunningStack } from '../../support/stack-client.ts';
 import { TcpProxy } from '../../support/tcp-proxy.ts';
 import { askRedis } from './ask-redis.ts';
 import { ObjectServer } from './object-server.ts';
-import { processesWith } from './processes-with.ts';
+import { isProcessWith, processesWith } from './processes-with.ts';
 import { RequestLog } from './request-log.ts';
+import { until } from './until.ts';
 
 /** Processes of the stack by their name; `redis` and `s3` are the servers under it. */
 export type Role = 'api' | 'janitor' | 'intake' | 'analysis' | 'engine' | 'redis' | 's3';
@@ -112,8 +113,9 @@ export class ChaosStack {
     }
   }
 
+  /** The stock client, patient enough for an api that starts anew on a busy machine. */
   get client(): OpenAI {
-    return this.stack.client;
+    return new OpenAI({ baseURL: `${this.apiUrl}/v1`, apiKey: 'test', maxRetries: 20 });
   }
 
   get apiUrl(): string {
@@ -155,14 +157,12 @@ export class ChaosStack {
     }, from);
   }
 
+  /** @returns whether there was such a process */
   #signal(role: Role, signal: NodeJS.Signals): boolean {
-    try {
-      process.kill(this.pidOf(role), signal);
-      return true;
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'ESRCH') return false;
-      throw error;
-    }
+    const pid = this.pidOf(role);
+    if (!isProcessWith(pid, this.#folder)) return false;
+    process.kill(pid, signal);
+    return true;
   }
 
   /** SIGSTOP for a while: the process is there and answers nothing. */
@@ -235,6 +235,8 @@ export class ChaosStack {
       await gone;
     }
     await this.stack.stop();
+    // an engine whose worker was killed needs a moment to notice
+    await until('end of all processes', () => processesWith(this.#folder).length === 0, 5_000).catch(() => {});
     const left = processesWith(this.#folder);
     await closeParts({
       folder: this.#folder,

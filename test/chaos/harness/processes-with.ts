@@ -1,8 +1,26 @@
-import { execFileSync } from 'node:child_process';
+import { readdirSync, readFileSync } from 'node:fs';
 
-/** Command lines of processes that name this folder, as `ps` prints them. */
-export function processesWith(folder: string): readonly string[] {
-  return execFileSync('ps', ['-eo', 'pid,args'], { encoding: 'utf8' })
-    .split('\n')
-    .filter((line) => line.includes(folder) && !line.includes('ps -eo'));
+/** Does this process live, with this text in its environment or command line? Numbers of processes are used again. */
+export function isProcessWith(pid: number, text: string): boolean {
+  try {
+    if (/\) [ZX] /.test(readFileSync(`/proc/${pid}/stat`, 'utf8'))) return false;
+    return ['environ', 'cmdline'].some((name) => readFileSync(`/proc/${pid}/${name}`, 'utf8').includes(text));
+  } catch {
+    return false;
+  }
+}
+
+/** Command lines of all such processes. Needs `/proc`. */
+export function processesWith(text: string): readonly string[] {
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name) && isProcessWith(Number(name), text))
+    .map((pid) => `${pid} ${readCommand(pid)}`);
+}
+
+function readCommand(pid: string): string {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ').trim();
+  } catch {
+    return 'gone by now';
+  }
 }

@@ -1,8 +1,8 @@
 import { sha256Hex } from '../../../src/base/hash.ts';
 import { keys } from '../../../src/storage/index.ts';
 import type { ChaosStack } from '../harness/chaos-stack.ts';
-import { onStack, type Scenario } from '../harness/scenario.ts';
 import { runThrough } from '../harness/run-through.ts';
+import { onStack, type Scenario } from '../harness/scenario.ts';
 import { until } from '../harness/until.ts';
 
 const tenant = 'default';

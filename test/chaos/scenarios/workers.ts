@@ -10,14 +10,18 @@ import { until } from '../harness/until.ts';
 /** Beyond the lock of 5 s and the search for stalled jobs every 2 s: another worker has the unit by then. */
 const beyondLockMs = 8_000;
 
-/** The first try of a line after which its engine dies, and every one after it. */
-async function killWheneverRuns(chaos: ChaosStack, requestId: string, isOver: () => boolean): Promise<void> {
-  let killed = 0;
+/** The engine ends soon after each of its first tokens for this line. */
+async function killWheneverRuns(
+  chaos: ChaosStack,
+  batchId: string,
+  line: number,
+  isOver: () => boolean,
+): Promise<void> {
+  let killed: number | undefined;
   while (!isOver()) {
-    const starts = chaos.requestLog.read().filter(({ type, id }) => type === 'tokens' && id.startsWith(requestId));
-    const last = starts.at(-1);
-    if (last !== undefined && last.pid !== killed) {
-      killed = last.pid;
+    const pid = chaos.requestLog.lastEngineOf(batchId, line);
+    if (pid !== undefined && pid !== killed && pid === chaos.stack.pids()['engine']) {
+      killed = pid;
       await chaos.kill('engine');
     }
     await wait(20);
@@ -123,7 +127,7 @@ export const workerScenarios: readonly Scenario[] = [
           lines: lines ?? 12,
           when: 'submitted',
           harm: async ({ id }) => {
-            void killWheneverRuns(chaos, `${id}/3`, () => isOver).catch(() => {});
+            void killWheneverRuns(chaos, id, 3, () => isOver).catch(() => {});
           },
           expected: { failed: 1 },
           deadlineMs: 300_000,
