@@ -24,6 +24,7 @@ import { addUploads, PageStore } from './compose/page-store.ts';
 import { buildDeltaPublisher } from './compose/publish-deltas.ts';
 import { reportEngine } from './compose/report-engine.ts';
 import { buildProgressReporter, readHeardTokens, WrittenTokens } from './compose/report-progress.ts';
+import { ResumeCounts } from './compose/resume-counts.ts';
 import { type RunningProcess, runProcess } from './compose/run-process.ts';
 import { watchSpotNotice } from './compose/spot-notice.ts';
 
@@ -57,7 +58,8 @@ async function start(config: Config, log: Logger): Promise<RunningProcess> {
   const { store, batches, bus } = shared;
   const cancels = new CancelWatch(bus);
   const owner = `${hostname()}/${process.pid}`;
-  const report = reportEngine(bus, owner, () => addUploads(engine.stats(), pages));
+  const resumes = new ResumeCounts();
+  const report = reportEngine(bus, owner, () => resumes.addTo(addUploads(engine.stats(), pages)));
   const written = new WrittenTokens();
   const runner = new LineRunner({
     generate: written.follow((request, options) => engine.generate(request, options)),
@@ -76,7 +78,7 @@ async function start(config: Config, log: Logger): Promise<RunningProcess> {
         widths: { [card.id]: card.hiddenWidth },
       });
       const priority = batch.priority === 'interactive' ? 0 : 1;
-      return await runner.run({
+      const answer = await runner.run({
         name: `${batch.id}/${line.index}`,
         tenant: batch.tenant,
         request,
@@ -87,6 +89,8 @@ async function start(config: Config, log: Logger): Promise<RunningProcess> {
         journal,
         openDeltas: buildDeltaPublisher(bus, batch.id),
       });
+      resumes.countAnswer(answer.body);
+      return answer;
     } catch (error) {
       if (error instanceof AppError && error.family === 'input') return presentLineError(error);
       throw error;
@@ -105,6 +109,7 @@ async function start(config: Config, log: Logger): Promise<RunningProcess> {
         await Promise.all(ids.map((id) => engine.checkpoint(id)));
       },
       readHeard: ({ batchId }) => readHeardTokens(bus, batchId),
+      onCheckpointLost: () => resumes.countLost(),
       onSegment: (batchId: string, unitId: string) => void bus.publish({ type: 'unit-segment', batchId, unitId }),
       clock: systemClock,
       logger: log,
@@ -147,7 +152,6 @@ async function start(config: Config, log: Logger): Promise<RunningProcess> {
       await consumer.stop(handoverMs);
       engine.close();
       pages?.close();
-      await pages?.close();
       report.stop();
       await shared.close();
     },

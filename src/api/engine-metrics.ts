@@ -6,7 +6,10 @@ import type { EngineReport, EventBus } from '../queue/index.ts';
 type Sample = readonly [labels: Readonly<Record<string, string>>, value: number | undefined];
 
 /** A worker of another version may leave any figure out. */
-type Figures = { readonly [Name in keyof EngineStats]?: Partial<EngineStats[Name]> | null };
+type Figures = { readonly [Name in keyof EngineStats]?: Partial<EngineStats[Name]> | null } & {
+  /** What the worker says of its lines, beside what the engine says of itself. */
+  readonly resumes?: Readonly<Record<string, unknown>>;
+};
 
 interface EngineMetric {
   readonly name: string;
@@ -131,6 +134,30 @@ const metrics: readonly EngineMetric[] = [
     type: 'counter',
     labels: [],
     read: ofField('checkpoints'),
+  },
+  {
+    name: 'quire_lines_resumed_total',
+    help: 'lines that went on in mid-answer: with the same bits as without an interruption (exact), or the same tokens',
+    type: 'counter',
+    labels: ['how'],
+    read: ({ resumes }) => [
+      [{ how: 'exact' }, numberOf(resumes?.['exact'])],
+      [{ how: 'tokens' }, numberOf(resumes?.['tokens'])],
+    ],
+  },
+  {
+    name: 'quire_tokens_wasted_total',
+    help: 'answer tokens that were written, lost with a process, and computed again',
+    type: 'counter',
+    labels: [],
+    read: ({ resumes }) => [[{}, numberOf(resumes?.['wastedTokens'])]],
+  },
+  {
+    name: 'quire_checkpoints_lost_total',
+    help: 'checkpoints that were damaged or missing when their lines were to go on',
+    type: 'counter',
+    labels: [],
+    read: ({ resumes }) => [[{}, numberOf(resumes?.['lostCheckpoints'])]],
   },
 ];
 

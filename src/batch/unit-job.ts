@@ -34,6 +34,8 @@ export interface UnitJobDeps {
   readonly askCheckpoints: (requestIds: readonly string[]) => Promise<void>;
   /** Most completion tokens by request id that were heard of under earlier owners of the unit. */
   readonly readHeard: (unit: UnitName) => Promise<ReadonlyMap<string, number>>;
+  /** A checkpoint that a unit's log names could not be used; what was wrong with it is logged. */
+  readonly onCheckpointLost: () => void;
   readonly onSegment: (batchId: string, unitId: string) => void;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -77,6 +79,7 @@ export async function runUnitJob(deps: UnitJobDeps, unit: UnitName, signal: Abor
         runLine: (task) => deps.runLine({ batch, unitId, ...task }),
         askCheckpoints: deps.askCheckpoints,
         readHeard: () => deps.readHeard(unit),
+        onCheckpointLost: deps.onCheckpointLost,
         onSegment: () => deps.onSegment(batchId, unitId),
         clock: deps.clock,
         logger: deps.logger,

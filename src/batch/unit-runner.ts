@@ -38,6 +38,8 @@ export interface UnitRunnerDeps {
   readonly askCheckpoints: (requestIds: readonly string[]) => Promise<void>;
   /** Most completion tokens by request id that were heard of under earlier owners: evidence of waste, no more. */
   readonly readHeard: () => Promise<ReadonlyMap<string, number>>;
+  /** A checkpoint that the log names could not be used; what was wrong with it is logged. */
+  readonly onCheckpointLost: () => void;
   /** News after each segment with results, for whoever waits. */
   readonly onSegment: () => void;
   readonly clock: Clock;
@@ -127,6 +129,7 @@ async function loadStates(deps: UnitRunnerDeps, epoch: number): Promise<readonly
     const { code, message } = toAppError(error);
     const { batchId, unit } = deps;
     logger.error({ batchId, unitId: unit.id, epoch, code, err: message }, 'checkpoint is lost, lines start over');
+    deps.onCheckpointLost();
     return [];
   }
 }

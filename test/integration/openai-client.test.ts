@@ -49,7 +49,11 @@ async function runBatches({ store, batches, queue, bus }: TestApi, runLine: RunL
   await janitor.sweep();
   for (const { job } of queue.units.splice(0)) {
     const deps = { store, batches, owner: 'echo', lineConcurrency: 4, onSegment: () => {}, logger: silentLogger };
-    const engine = { askCheckpoints: async () => {}, readHeard: async () => new Map<string, number>() };
+    const engine = {
+      askCheckpoints: async () => {},
+      onCheckpointLost: () => {},
+      readHeard: async () => new Map<string, number>(),
+    };
     await runUnitJob(
       {
         ...deps,

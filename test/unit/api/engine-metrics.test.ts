@@ -41,6 +41,23 @@ async function scrape(bus: FakeBus): Promise<string[]> {
 }
 
 describe('engine metrics', () => {
+  it('show what the lines of a worker went through', async () => {
+    const bus = new FakeBus();
+    await bus.saveEngineStats('w', {
+      ...stats,
+      resumes: { exact: 3, tokens: 1, wastedTokens: 70, lostCheckpoints: 2 },
+    });
+    const lines = await scrape(bus);
+    for (const line of [
+      'quire_lines_resumed_total{worker="w",how="exact"} 3',
+      'quire_lines_resumed_total{worker="w",how="tokens"} 1',
+      'quire_tokens_wasted_total{worker="w"} 70',
+      'quire_checkpoints_lost_total{worker="w"} 2',
+    ]) {
+      expect(lines).toContain(line);
+    }
+  });
+
   it('show every figure with its worker', async () => {
     const bus = new FakeBus();
     await bus.saveEngineStats('host/1', stats);

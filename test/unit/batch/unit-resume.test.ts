@@ -37,6 +37,7 @@ class UnitWorld {
   readonly tasks = new Map<number, UnitLineTask & { end(): void; fail(error: Error): void }>();
   readonly asked: (readonly string[])[] = [];
   heard = new Map<string, number>();
+  lostTotal = 0;
   onAsk = (_ids: readonly string[]): void | Promise<void> => {};
   readonly #lines: readonly Line[];
 
@@ -70,6 +71,9 @@ class UnitWorld {
       },
       readHeard: async () => this.heard,
       onSegment: () => {},
+      onCheckpointLost: () => {
+        this.lostTotal += 1;
+      },
       clock: this.clock,
       logger: this.logger,
       ...more,
@@ -266,6 +270,7 @@ describe('the next owner of a unit', () => {
     const run = runUnit(world.deps(), never);
     await settle();
     expect(world.task(0).journal.find(`${batchId}/0`)).toEqual(runningAt(0));
+    expect(world.lostTotal).toBe(1);
     expect(world.logger.lines).toContainEqual(
       expect.objectContaining({ level: 'error', message: 'checkpoint is lost, lines start over' }),
     );

@@ -49,6 +49,7 @@ function setUp(total: number, runLine: (task: UnitLineTask) => Promise<{ statusC
       return { statusCode, body: { ...body } };
     },
     onSegment: () => {},
+    onCheckpointLost: () => {},
     clock,
   });
   const readLog = () => openUnitLog(store, 'default', batchId, unitId).fold();

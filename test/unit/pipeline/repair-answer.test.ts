@@ -11,6 +11,7 @@ import { presentExt, presentUsage } from '../../../src/pipeline/wire.ts';
 import { modelCard } from '../../support/build-api.ts';
 import { generateResult } from '../../support/generate-result.ts';
 import { MemoryJournal } from '../../support/memory-journal.ts';
+import { checkpointOf } from '../../support/sample-checkpoints.ts';
 
 const schema = { type: 'array', uniqueItems: true };
 
@@ -30,7 +31,11 @@ const line = { name: 'b/0', tenant: 'default', seed: 7, priority: 1 };
 const broken: Partial<GenerateResult> = { content: '["red","red"]', schemaError: 'must NOT have duplicate items' };
 
 /** An engine that answers in the order given. */
-async function run(answers: readonly (Partial<GenerateResult> | AppError)[], more: object = {}) {
+async function run(
+  answers: readonly (Partial<GenerateResult> | AppError)[],
+  more: object = {},
+  journal = new MemoryJournal(),
+) {
   const asked: GenerateRequest[] = [];
   const generate = async (request: GenerateRequest): Promise<GenerateResult> => {
     asked.push(request);
@@ -42,7 +47,7 @@ async function run(answers: readonly (Partial<GenerateResult> | AppError)[], mor
   const generation = await generateSound(generate, buildChatRequest(line, chatOf(more), 0), {
     signal: new AbortController().signal,
     onProgress: () => {},
-    journal: new MemoryJournal(),
+    journal,
   });
   const generations: Generations = [generation];
   return { asked, generation, ext: presentExt(generations, modelCard), usage: presentUsage(generations) };
@@ -54,6 +59,21 @@ describe('generateSound', () => {
     expect(asked).toHaveLength(1);
     expect(ext).not.toHaveProperty('repaired');
     expect(ext).not.toHaveProperty('schema_error');
+  });
+
+  it('goes on with the repair alone when the answer was there before the worker ended', async () => {
+    const past = { retries: 0, resumed: null, wastedTokens: 0 } as const;
+    const answer = generateResult({ ...broken, completionTokens: 40 });
+    const journal = new MemoryJournal(2, {
+      'b/0': { ...past, type: 'ended', result: answer },
+      'b/0/repair': { ...past, type: 'running', wastedTokens: 3, checkpoint: checkpointOf(8) },
+    });
+    const mended = { content: '["red","blue"]', completionTokens: 12, resumed: 'exact', resumedTokens: 8 } as const;
+    const { asked, generation, ext, usage } = await run([mended], {}, journal);
+    expect(asked.map(({ id, resume }) => [id, resume?.tokenIds.length])).toEqual([['b/0/repair', 8]]);
+    expect(generation.result.content).toBe('["red","blue"]');
+    expect(ext).toMatchObject({ attempts: 2, resumed_from: 48, resumed: 'exact', wasted_tokens: 3, repaired: true });
+    expect(usage).toMatchObject({ completion_tokens: 52 });
   });
 
   it('asks once for a mended answer, naming what is wrong, and adds up what both took', async () => {
