@@ -1,11 +1,13 @@
 import { type Clock, unixSeconds } from '../base/clock.ts';
 import { AppError } from '../base/errors.ts';
 import { failpoint } from '../base/failpoint.ts';
+import type { Logger } from '../base/log.ts';
 import { keys, type ObjectStore, prefixes, type StreamedObject } from '../storage/index.ts';
 import { type BatchRequest, checkBatchRequest } from './batch-request.ts';
 import { isTerminal, moveBatch } from './batch-state.ts';
 import { type Reservation, reserveBatch } from './create-guard.ts';
 import { checkVersion, decodeBatchRecord, encodeRecord, parseStoredJson } from './decode-record.ts';
+import { expireFiles } from './expire-files.ts';
 import {
   type FileDescription,
   type FileListOptions,
@@ -15,7 +17,16 @@ import {
   type StoredBytes,
 } from './file-store.ts';
 import { mapConcurrent } from './map-concurrent.ts';
-import type { BatchRecord, FileRecord, LineUrl } from './records.schema.ts';
+import { newBatchRecord } from './new-batch-record.ts';
+import type { BatchRecord, FileRecord } from './records.schema.ts';
+import type { StoreTime } from './store-time.ts';
+import { Tombstones } from './tombstones.ts';
+import { checkWebhookUrl, type WebhookPolicy } from './webhook/webhook-policy.ts';
+
+export interface BatchStoreDeps extends FileStoreDeps {
+  /** Where callers' webhooks may go. Absent: nowhere. */
+  readonly webhooks?: WebhookPolicy;
+}
 
 export interface BatchPage {
   readonly data: readonly BatchRecord[];
@@ -48,27 +59,39 @@ export class BatchStore {
   readonly #store: ObjectStore;
   readonly #clock: Clock;
   readonly #files: FileStore;
+  readonly #tombstones: Tombstones;
+  readonly #webhooks: WebhookPolicy;
   /** Tenants by marker key, so that a sweep reads each marker once. */
   readonly #tenants = new Map<string, string>();
 
-  constructor(deps: FileStoreDeps) {
+  constructor(deps: BatchStoreDeps) {
     this.#store = deps.store;
     this.#clock = deps.clock;
     this.#files = new FileStore(deps);
+    this.#tombstones = new Tombstones(deps.store, deps.clock);
+    this.#webhooks = deps.webhooks ?? { url: null, allow: [] };
   }
 
   /**
    * Creates a batch in `validating`. A repeated create returns the batch of the first (see `reserveBatch`).
-   * @throws `input.invalid-request`, `input.not-found` for the input file, `transient.*`
+   * @throws `input.invalid-request`, `input.not-found` for the input file, `input.state` when that first batch was
+   * deleted, `transient.*`
    */
   async createBatch(request: BatchRequest): Promise<BatchRecord> {
     const { endpoint, windowSeconds } = checkBatchRequest(request);
+    const webhookUrl = request.metadata?.['webhook_url'];
+    if (webhookUrl !== undefined) checkWebhookUrl(webhookUrl, this.#webhooks);
     await this.#checkInputFile(request);
     const reservation = await reserveBatch(this.#store, this.#clock, request);
     const existing = await this.findBatch(request.tenant, reservation.batchId);
-    return (
-      existing ?? (await this.#writeBatch(buildRecord(request, endpoint, windowSeconds, reservation), reservation))
-    );
+    if (existing !== undefined) return existing;
+    if (mayRepeat(request)) await this.#checkNotDeleted(reservation.batchId);
+    return this.#writeBatch(newBatchRecord(request, endpoint, windowSeconds, reservation), reservation);
+  }
+
+  async #checkNotDeleted(id: string): Promise<void> {
+    if (!(await this.#tombstones.isBuried(id))) return;
+    throw new AppError('input.state', `batch ${id}, which this create repeats, was deleted`, { details: { id } });
   }
 
   async #checkInputFile({ tenant, inputFileId }: BatchRequest): Promise<void> {
@@ -153,6 +176,38 @@ export class BatchStore {
     );
   }
 
+  /**
+   * Deletes a batch that is final, with its results: nobody finds it from here on, and the janitor removes every object
+   * of it with its next sweep. The input of a single call goes with it; a file that somebody uploaded stays.
+   * @throws `input.state` for a batch that is not final; `input.not-found`
+   */
+  async deleteBatch(tenant: string, id: string): Promise<void> {
+    const record = await this.getBatch(tenant, id);
+    if (!isTerminal(record.status)) {
+      const message = `batch ${id} is ${record.status}; only a batch that is completed, failed, expired or cancelled can be deleted`;
+      throw new AppError('input.state', message, { details: { status: record.status } });
+    }
+    const fileIds = [record.output_file_id, record.error_file_id].filter((fileId) => fileId !== null);
+    if (record.priority === 'interactive') fileIds.push(record.input_file_id);
+    const traces = await mapConcurrent(fileIds, readsAtOnce, (fileId) => this.#files.findTraces(tenant, fileId));
+    const entry = await this.#findIndexKey(record);
+    await this.#tombstones.bury({
+      id,
+      tenant,
+      prefixes: [keys.batchRoot(tenant, id)],
+      keys: [keys.pendingWebhook(id), keys.open(id), ...traces.flat(), ...(entry === undefined ? [] : [entry])],
+    });
+    // records first: what is found has its bytes
+    await this.#store.delete([keys.batch(tenant, id), ...fileIds.map((fileId) => keys.fileMeta(tenant, fileId))]);
+  }
+
+  /** Removes what was deleted, and files whose time is over. @throws `transient.*` */
+  async sweepDeleted(time: StoreTime, log: Logger): Promise<void> {
+    const deleted = await this.#tombstones.sweep();
+    const expired = await expireFiles({ store: this.#store, files: this.#files, time, log });
+    if (deleted + expired > 0) log.info({ deleted, expired }, 'deleted objects and expired files removed');
+  }
+
   /** Newest first; batches behind single calls are not listed. @throws `input.not-found` for an `after` that is no batch */
   async listBatches(
     tenant: string,
@@ -174,8 +229,13 @@ export class BatchStore {
     return { data: found.slice(0, limit), hasMore: found.length > limit };
   }
 
+  /** An unlisted batch as cursor: what is older than its second. */
+  async #cursorOf(record: BatchRecord): Promise<string> {
+    return (await this.#findIndexKey(record)) ?? keys.batchIndex(record.created_at * 1000, '~');
+  }
+
   /** The record knows seconds, the index milliseconds: the entry is one of that second. */
-  async #cursorOf({ id, created_at: createdAt }: BatchRecord): Promise<string> {
+  async #findIndexKey({ id, created_at: createdAt }: BatchRecord): Promise<string | undefined> {
     const end = keys.batchIndex(createdAt * 1000, '~');
     let after: string | null = keys.batchIndex((createdAt + 1) * 1000, '~');
     while (after !== null && after < end) {
@@ -184,8 +244,7 @@ export class BatchStore {
       if (entry !== undefined) return entry.key;
       after = listing.next;
     }
-    // an unlisted batch as cursor: what is older than its second
-    return end;
+    return undefined;
   }
 
   /** Every batch that may not be final, page by page. */
@@ -288,42 +347,8 @@ export class BatchStore {
   }
 }
 
-const idOfIndexKey = (key: string): string => key.slice(key.indexOf('-', key.lastIndexOf('/')) + 1);
+/** May this create name a batch that was made before? Only then can it have been deleted. */
+const mayRepeat = ({ idempotencyKey = null, retryCount = 0, reservation }: BatchRequest): boolean =>
+  idempotencyKey !== null || retryCount > 0 || reservation !== undefined;
 
-/** Everything follows from request and reservation, so that a repeated create writes the same record. */
-function buildRecord(
-  request: BatchRequest,
-  endpoint: LineUrl,
-  windowSeconds: number,
-  { batchId, atMs }: Reservation,
-): BatchRecord {
-  const createdAt = unixSeconds(atMs);
-  return {
-    version: 1,
-    id: batchId,
-    tenant: request.tenant,
-    endpoint,
-    model: null,
-    input_file_id: request.inputFileId,
-    completion_window: request.completionWindow,
-    status: 'validating',
-    errors: [],
-    error_total: 0,
-    output_file_id: null,
-    error_file_id: null,
-    created_at: createdAt,
-    expires_at: createdAt + windowSeconds,
-    in_progress_at: null,
-    finalizing_at: null,
-    completed_at: null,
-    failed_at: null,
-    expired_at: null,
-    cancelling_at: null,
-    cancelled_at: null,
-    request_counts: { total: 0, completed: 0, failed: 0 },
-    usage: null,
-    metadata: request.metadata === null ? null : { ...request.metadata },
-    priority: request.priority,
-    output_expires_after_seconds: request.outputExpiresAfterSeconds,
-  };
-}
+const idOfIndexKey = (key: string): string => key.slice(key.indexOf('-', key.lastIndexOf('/')) + 1);

@@ -15,6 +15,15 @@ import { addUsage, noUsage, usageOf } from './usage.ts';
 export interface FinalizerDeps {
   readonly store: ObjectStore;
   readonly batches: BatchStore;
+  /** Called after every unit that was read, and every chunk of lines that was written. */
+  readonly onProgress?: (progress: FinalizingProgress) => void;
+}
+
+/** Every line is read once and written once; the two halves of the work. */
+export interface FinalizingProgress {
+  readonly lines_read: number;
+  readonly lines_written: number;
+  readonly lines_total: number;
 }
 
 /** What the terminal record says. Counts and usage are recounted from the logs, never carried over. */
@@ -58,12 +67,23 @@ export async function finalizeBatch(deps: FinalizerDeps, record: BatchRecord, pl
   const spool = new ResultSpool();
   try {
     const lines: FinishedLine[] = [];
-    const reasons = await mapConcurrent(plan.units, unitsAtOnce, (unit) =>
-      collectUnit(deps, record, unit, spool, lines),
-    );
-    invariant(Object.keys(lines).length === lineTotalOf(plan), 'every line of the plan has a result');
-    const output = await writeResults(deps, record, 'completed', lines, spool);
-    const errors = await writeResults(deps, record, 'failed', lines, spool);
+    const linesTotal = lineTotalOf(plan);
+    let [linesRead, linesWritten] = [0, 0];
+    const report = (): void =>
+      deps.onProgress?.({ lines_read: linesRead, lines_written: linesWritten, lines_total: linesTotal });
+    const reasons = await mapConcurrent(plan.units, unitsAtOnce, async (unit) => {
+      const reason = await collectUnit(deps, record, unit, spool, lines);
+      linesRead += unit.lines.length;
+      report();
+      return reason;
+    });
+    const onWritten = (lineTotal: number): void => {
+      linesWritten += lineTotal;
+      report();
+    };
+    invariant(linesRead === linesTotal && lines.length === linesTotal, 'every line of the plan has a result');
+    const output = await writeResults(deps, record, 'completed', { lines, spool, onWritten });
+    const errors = await writeResults(deps, record, 'failed', { lines, spool, onWritten });
     const usage = lines.reduce((sum, line) => addUsage(sum, line.usage), noUsage);
     const completed = output?.lines ?? 0;
     const failed = errors?.lines ?? 0;
@@ -112,10 +132,15 @@ async function collectUnit(
 const lineEnd = Buffer.from('\n');
 const chunkBytes = 64 * 1024;
 
+interface Collected {
+  readonly lines: readonly FinishedLine[];
+  readonly spool: ResultSpool;
+  readonly onWritten: (lineTotal: number) => void;
+}
+
 async function* resultBytes(
   outcome: LineResult['outcome'],
-  lines: readonly FinishedLine[],
-  spool: ResultSpool,
+  { lines, spool, onWritten }: Collected,
 ): AsyncGenerator<Uint8Array> {
   let parts: Uint8Array[] = [];
   let waitingBytes = 0;
@@ -125,10 +150,14 @@ async function* resultBytes(
     waitingBytes += line.bytes + 1;
     if (waitingBytes < chunkBytes) continue;
     yield Buffer.concat(parts);
+    // each line is two parts: itself and its end
+    onWritten(parts.length / 2);
     parts = [];
     waitingBytes = 0;
   }
-  if (waitingBytes > 0) yield Buffer.concat(parts);
+  if (waitingBytes === 0) return;
+  yield Buffer.concat(parts);
+  onWritten(parts.length / 2);
 }
 
 /** null when there is no such line: a file that says nothing is not made. */
@@ -136,16 +165,15 @@ async function writeResults(
   { store, batches }: FinalizerDeps,
   record: BatchRecord,
   outcome: LineResult['outcome'],
-  lines: readonly FinishedLine[],
-  spool: ResultSpool,
+  collected: Collected,
 ): Promise<ResultFile | null> {
-  const lineTotal = lines.filter((line) => line.outcome === outcome).length;
+  const lineTotal = collected.lines.filter((line) => line.outcome === outcome).length;
   if (lineTotal === 0) return null;
   const { tenant, id } = record;
   const kind = outcome === 'completed' ? 'output' : 'error';
   const key = outcome === 'completed' ? keys.output(tenant, id) : keys.errors(tenant, id);
   const contentType = 'application/jsonl';
-  const { bytes, sha256 } = await store.putStream(key, resultBytes(outcome, lines, spool), { contentType });
+  const { bytes, sha256 } = await store.putStream(key, resultBytes(outcome, collected), { contentType });
   const fileRecord: FileRecord = {
     version: 1,
     id: `file-${sha256Hex(`${id}/${kind}`).slice(0, 24)}`,

@@ -8,11 +8,16 @@ import { canMove, isTerminal, moveBatch, patchBatch } from './batch-state.ts';
 import type { BatchStore, OpenBatch } from './batch-store.ts';
 import { BatchWatch } from './batch-watch.ts';
 import { finalizeBatch } from './finalizer.ts';
+import { reportFinalizing } from './finalizing-progress.ts';
+import { Gate } from './gate.ts';
 import type { LineLimits } from './line-validation.ts';
 import { mapConcurrent } from './map-concurrent.ts';
+import { LineQuarantine } from './quarantine-lines.ts';
 import type { BatchError, BatchRecord } from './records.schema.ts';
+import { StoreTime } from './store-time.ts';
 import { UnitDispatch } from './unit-dispatch.ts';
 import { type Preparation, prepareBatch, preparedBatch } from './validate-batch.ts';
+import type { WebhookOutbox } from './webhook/webhook-outbox.ts';
 
 export interface JanitorDeps {
   readonly store: ObjectStore;
@@ -22,6 +27,10 @@ export interface JanitorDeps {
   readonly clock: Clock;
   readonly log: Logger;
   readonly limits: LineLimits;
+  /** Workers that must end without a word while a line runs alone, before it is set aside. @defaultValue 3 */
+  readonly lineDeaths?: number;
+  /** Where the ends of batches are told. Absent: nowhere. */
+  readonly webhooks?: Pick<WebhookOutbox, 'enqueue'>;
 }
 
 const sweepMs = 2_000;
@@ -31,13 +40,15 @@ const countsMs = 1_000;
 /** Below this many units a hint is worth a look at once: somebody may be waiting for the only line. */
 const eagerUnits = 8;
 const shownErrors = 100;
-/** Workers that may die on a unit without one result before it counts as the cause. */
-const maxFruitlessClaims = 25;
+const defaultLineDeaths = 3;
+/** Input files read and result files written at the same time. */
+const heavyAtOnce = 2;
 
 /** What is remembered of a running batch between looks; all of it can be read again. */
 interface Watched {
   readonly watch: BatchWatch;
   readonly dispatch: UnitDispatch;
+  readonly quarantine: LineQuarantine;
   lookedMs: number;
   dispatchedMs: number;
   countedMs: number;
@@ -46,6 +57,9 @@ interface Watched {
 interface Turn {
   again: boolean;
   done: Promise<void>;
+  /** Resolves when what is left may take long: files of a whole batch are read or written. */
+  readonly isLong: Promise<void>;
+  readonly takesLong: () => void;
 }
 
 /**
@@ -54,47 +68,64 @@ interface Turn {
  *
  * J1. The only writer of a batch's moves, except the API's move to `cancelling`.
  * J2. `handle` runs once at a time for one batch in one process; a hint that comes meanwhile leads to another run.
- * J3. A batch that cannot be handled does not stop the others.
+ * J3. A batch that cannot be handled, or takes long, does not stop the others: a cancel is seen within one sweep.
+ * J4. What ends by time ends by the store's clock.
  */
 export class Janitor {
   readonly #deps: JanitorDeps;
   readonly #turns = new Map<string, Turn>();
   readonly #watched = new Map<string, Watched>();
+  readonly #heavy = new Gate(heavyAtOnce);
+  readonly #time: StoreTime;
 
   constructor(deps: JanitorDeps) {
     this.#deps = deps;
+    this.#time = new StoreTime(deps.store, deps.clock);
   }
 
-  /** Sweeps until the signal aborts. */
+  /** Sweeps until the signal aborts, then waits for what it began. */
   async run(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
-      await this.sweep().catch((err: unknown) => this.#deps.log.error({ err }, 'sweep failed'));
+      await this.#sweepAll(({ done, isLong }) => Promise.race([done, isLong])).catch((err: unknown) =>
+        this.#deps.log.error({ err }, 'sweep failed'),
+      );
       await this.#deps.clock.sleep(sweepMs, signal).catch(() => {});
     }
+    await Promise.allSettled([...this.#turns.values()].map(({ done }) => done));
   }
 
   /** Looks after every batch that is not final: catches hints that were lost and jobs that vanished. */
-  async sweep(): Promise<void> {
+  sweep(): Promise<void> {
+    return this.#sweepAll(({ done }) => done);
+  }
+
+  async #sweepAll(enough: (turn: Turn) => Promise<void>): Promise<void> {
     const { batches, log } = this.#deps;
+    await this.#time.check();
     for await (const page of batches.listOpen()) {
       await mapConcurrent(page, sweptAtOnce, async (open) => {
         try {
-          await this.#sweepOne(open);
+          await this.#sweepOne(open, enough);
         } catch (err) {
           log.error({ batchId: open.batchId, err }, 'batch could not be handled');
         }
       });
     }
+    await batches.sweepDeleted(this.#time, log);
   }
 
-  async #sweepOne(open: OpenBatch): Promise<void> {
-    const record = await this.#deps.batches.findBatch(open.tenant, open.batchId);
-    if (record === undefined || isTerminal(record.status)) {
-      await this.#deps.batches.closeMarker(open, record !== undefined);
+  async #sweepOne(open: OpenBatch, enough: (turn: Turn) => Promise<void>): Promise<void> {
+    const { batches, log } = this.#deps;
+    if ((await batches.findBatch(open.tenant, open.batchId)) === undefined) {
+      await batches.closeMarker(open, false);
       this.#watched.delete(open.batchId);
       return;
     }
-    await this.handle(open.tenant, open.batchId);
+    const turn = this.#beginTurn(open.tenant, open.batchId);
+    const logged = turn.done.catch((err: unknown) => {
+      log.error({ batchId: open.batchId, err }, 'batch could not be handled');
+    });
+    await enough({ ...turn, done: logged });
   }
 
   /**
@@ -102,15 +133,29 @@ export class Janitor {
    * @throws `transient.*` when a server is away, `corrupt.*` when a stored object is damaged: try again later
    */
   handle(tenant: string, batchId: string): Promise<void> {
+    return this.#beginTurn(tenant, batchId).done;
+  }
+
+  #beginTurn(tenant: string, batchId: string): Turn {
     const running = this.#turns.get(batchId);
     if (running !== undefined) {
       running.again = true;
-      return running.done;
+      return running;
     }
-    const turn: Turn = { again: true, done: Promise.resolve() };
+    let takesLong: () => void = () => {};
+    const isLong = new Promise<void>((resolve) => {
+      takesLong = resolve;
+    });
+    const turn: Turn = { again: true, done: Promise.resolve(), isLong, takesLong };
     turn.done = this.#takeTurn(turn, tenant, batchId).finally(() => this.#turns.delete(batchId));
     this.#turns.set(batchId, turn);
-    return turn.done;
+    return turn;
+  }
+
+  /** Work on the files of a whole batch: few at a time, and nobody waits for it who looks after others. */
+  #runHeavy<Result>(record: BatchRecord, work: () => Promise<Result>): Promise<Result> {
+    this.#turns.get(record.id)?.takesLong();
+    return this.#heavy.run(work);
   }
 
   async #takeTurn(turn: Turn, tenant: string, batchId: string): Promise<void> {
@@ -131,7 +176,7 @@ export class Janitor {
   async #step(record: BatchRecord): Promise<boolean> {
     switch (record.status) {
       case 'validating':
-        return this.#isPast(record) ? this.#settle(record) : this.#validate(record);
+        return (await this.#isPast(record)) ? this.#settle(record) : this.#validate(record);
       case 'in_progress':
         return this.#lookAfter(record);
       case 'finalizing':
@@ -142,6 +187,7 @@ export class Janitor {
       case 'cancelled':
       case 'expired':
         this.#watched.delete(record.id);
+        await this.#deps.webhooks?.enqueue(record);
         await failpoint('close.before-marker');
         await this.#deps.batches.closeMarker({ batchId: record.id, markedMs: 0 }, true);
         return false;
@@ -149,7 +195,7 @@ export class Janitor {
   }
 
   async #validate(record: BatchRecord): Promise<boolean> {
-    const preparation = await prepareBatch(this.#deps, record);
+    const preparation = await this.#runHeavy(record, () => prepareBatch(this.#deps, record));
     if (preparation.type === 'rejected') {
       await this.#move(record, 'failed', rejection(preparation.errors));
     } else {
@@ -165,7 +211,7 @@ export class Janitor {
     if (watched === null) return false;
     const { watch } = watched;
     const nowMs = this.#deps.clock.nowMs();
-    const isPast = this.#isPast(record);
+    const isPast = await this.#isPast(record);
     if (!isPast && watch.plan.units.length > eagerUnits && nowMs - watched.lookedMs < countsMs) return false;
     watched.lookedMs = nowMs;
     await watch.refresh();
@@ -174,7 +220,8 @@ export class Janitor {
       await this.#move(record, 'finalizing', watch.progress());
       return true;
     }
-    await this.#quarantine(watch);
+    await watched.quarantine.look(record, watch);
+    if (watch.isSealed) return true;
     await this.#saveCounts(record, watched);
     await this.#dispatch(record, watched);
     return false;
@@ -192,23 +239,13 @@ export class Janitor {
     const watched: Watched = {
       watch: new BatchWatch(this.#deps.store, record, preparation.plan),
       dispatch: new UnitDispatch(this.#deps.queue),
+      quarantine: new LineQuarantine({ ...this.#deps, lineDeaths: this.#deps.lineDeaths ?? defaultLineDeaths }),
       lookedMs: Number.NEGATIVE_INFINITY,
       dispatchedMs: Number.NEGATIVE_INFINITY,
       countedMs: Number.NEGATIVE_INFINITY,
     };
     this.#watched.set(record.id, watched);
     return watched;
-  }
-
-  async #quarantine(watch: BatchWatch): Promise<void> {
-    for (const log of watch.openLogs()) {
-      if (log.state.fruitlessClaims < maxFruitlessClaims) continue;
-      this.#deps.log.error(
-        { unitId: log.unitId, epoch: log.state.epoch },
-        'unit set aside: its workers end without result',
-      );
-      await log.seal('quarantined');
-    }
   }
 
   async #saveCounts(record: BatchRecord, watched: Watched): Promise<void> {
@@ -234,7 +271,7 @@ export class Janitor {
 
   /** Brings a batch that is to end to its end: everything finished is kept, everything else gets an error line. */
   async #settle(record: BatchRecord): Promise<boolean> {
-    const preparation = await preparedBatch(this.#deps, record);
+    const preparation = await preparedBatch(this.#deps, record, (work) => this.#runHeavy(record, work));
     if (preparation.type === 'rejected') {
       await this.#move(record, record.status === 'cancelling' ? 'cancelled' : 'failed', rejection(preparation.errors));
       return true;
@@ -247,15 +284,17 @@ export class Janitor {
       await failpoint('settle.before-seal');
       await watch.seal(reason);
     }
-    const { isExpired, ...facts } = await finalizeBatch(this.#deps, record, plan);
+    const { isExpired, ...facts } = await this.#runHeavy(record, () =>
+      finalizeBatch({ ...this.#deps, onProgress: reportFinalizing(this.#deps, record) }, record, plan),
+    );
     const patch = { ...facts, ...modelOf(record, preparation) };
     if (record.status === 'cancelling') await this.#move(record, 'cancelled', patch);
     else await this.#move(record, isExpired ? 'expired' : 'completed', patch);
     return true;
   }
 
-  #isPast(record: BatchRecord): boolean {
-    return unixSeconds(this.#deps.clock.nowMs()) >= record.expires_at;
+  #isPast(record: BatchRecord): Promise<boolean> {
+    return this.#time.isPast(record.expires_at * 1000);
   }
 
   /** Moves the batch unless somebody moved it since: then the next step starts from what it is now. */
@@ -284,7 +323,7 @@ export class Janitor {
    */
   async #giveUp(record: BatchRecord, error: unknown): Promise<boolean> {
     if (!isAppError(error) || error.family !== 'corrupt' || error.code === 'corrupt.version') return false;
-    if (!this.#isPast(record) || !canMove(record.status, 'failed')) return false;
+    if (!(await this.#isPast(record)) || !canMove(record.status, 'failed')) return false;
     this.#deps.log.error({ batchId: record.id, err: error }, 'batch failed: its stored objects are damaged');
     const { total } = record.request_counts;
     await this.#move(record, 'failed', {

@@ -46,10 +46,14 @@ export async function prepareBatch(deps: PreparationDeps, record: BatchRecord): 
   return { type: 'planned', plan, model: intake.model };
 }
 
-/** The plan that is there, else a preparation. */
-export async function preparedBatch(deps: PreparationDeps, record: BatchRecord): Promise<Preparation> {
+/** The plan that is there, else a preparation, which `run` may put off: it reads the whole input. */
+export async function preparedBatch(
+  deps: PreparationDeps,
+  record: BatchRecord,
+  run: (prepare: () => Promise<Preparation>) => Promise<Preparation> = (prepare) => prepare(),
+): Promise<Preparation> {
   const plan = await findPlan(deps.store, record.tenant, record.id);
-  return plan === undefined ? prepareBatch(deps, record) : { type: 'planned', plan, model: record.model };
+  return plan === undefined ? run(() => prepareBatch(deps, record)) : { type: 'planned', plan, model: record.model };
 }
 
 /** All bad lines; the record shows the first 100. Nothing runs on the lines that were good. */

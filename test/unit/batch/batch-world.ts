@@ -1,6 +1,6 @@
 import type { Clock } from '../../../src/base/clock.ts';
 import { silentLogger } from '../../../src/base/log.ts';
-import { BatchStore, Janitor, openUnitLog } from '../../../src/batch/index.ts';
+import { BatchStore, Janitor, type JanitorDeps, openUnitLog } from '../../../src/batch/index.ts';
 import type { BatchRecord, LineResult, OutputLine } from '../../../src/batch/records.schema.ts';
 import { keys, MemoryObjectStore } from '../../../src/storage/index.ts';
 import { FakeBus, FakeQueue } from '../../support/fake-queue.ts';
@@ -83,9 +83,9 @@ export class World {
     this.janitor = this.newJanitor();
   }
 
-  newJanitor(): Janitor {
+  newJanitor(more: Partial<JanitorDeps> = {}): Janitor {
     const { store, batches, queue, bus, clock, limits } = this;
-    return new Janitor({ store, batches, queue, bus, clock, limits, log: silentLogger });
+    return new Janitor({ store, batches, queue, bus, clock, limits, log: silentLogger, ...more });
   }
 
   async createBatch(
@@ -118,6 +118,13 @@ export class World {
     await log.claim('worker');
     await log.append(results);
     await log.seal('done');
+  }
+
+  /** A worker that writes results and dies. */
+  async runPart(batchId: string, unitId: string, results: readonly LineResult[]): Promise<void> {
+    const log = openUnitLog(this.store, tenant, batchId, unitId);
+    await log.claim('worker');
+    await log.append(results);
   }
 
   async readText(key: string): Promise<string | undefined> {

@@ -60,8 +60,8 @@ const lines = ['x', 'y', 'x'].map((group, index) => groupedLine(`c${index}`, gro
 
 /** One batch from create to end, with a death at the given write. @returns false when there was no such write */
 async function live(story: Story, deathAt: number, diesAfter: boolean): Promise<boolean> {
-  const store = new DyingStore();
-  const world = new World(store);
+  const store = new DyingStore(() => world.clock.nowMs());
+  const world: World = new World(store);
   const { id } = await world.createBatch(story === 'failed' ? [...lines, 'nonsense'] : lines);
   store.writesLeft = deathAt;
   store.diesAfter = diesAfter;
@@ -91,6 +91,7 @@ async function live(story: Story, deathAt: number, diesAfter: boolean): Promise<
     if (story === 'expired') world.clock.advance(86_400_000);
     store.writesLeft = before;
   }
+  store.writesLeft = Number.POSITIVE_INFINITY;
   await check(world, id, story);
   return hasDied;
 }

@@ -1,8 +1,10 @@
-import { beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it, vi } from 'vitest';
+import type { Janitor } from '../../../src/batch/index.ts';
 import type { BatchRecord } from '../../../src/batch/records.schema.ts';
 import { openUnitLog } from '../../../src/batch/unit-log.ts';
 import { keys, prefixes } from '../../../src/storage/index.ts';
-import { chatLine, groupedLine, resultOf, tenant, World } from './batch-world.ts';
+import { HandClock } from '../../support/hand-clock.ts';
+import { chatLine, groupedLine, ManualClock, resultOf, tenant, World } from './batch-world.ts';
 
 let world: World;
 beforeEach(() => {
@@ -121,19 +123,61 @@ describe('Janitor and the queue', () => {
     expect(jobs()).toEqual(['u000000.0']);
   });
 
-  it('sets a unit aside whose workers end without a result again and again', async () => {
-    const batch = await start([groupedLine('a', 'x'), groupedLine('b', 'y')]);
-    const log = openUnitLog(world.store, tenant, batch.id, 'u000000');
-    for (let death = 0; death < 25; death++) await log.claim('w');
-    await world.runUnit(batch.id, 'u000001', [resultOf(1, 'b')]);
-    world.clock.advance(2_000);
+  it('sets a line aside whose workers end while it runs alone, with the evidence; the rest of its unit goes on', async () => {
+    const batch = await start([chatLine('a'), chatLine('b'), chatLine('c')]);
+    await openUnitLog(world.store, tenant, batch.id, 'u000000').claim('w0');
+    await world.runPart(batch.id, 'u000000', [resultOf(0, 'a')]);
+    for (const owner of ['w1', 'w2', 'w3', 'w4', 'w5']) {
+      await openUnitLog(world.store, tenant, batch.id, 'u000000').claim(owner);
+      world.clock.advance(7_000);
+      await world.janitor.sweep();
+    }
+    // the fifth may still be at work
+    expect((await world.get(batch.id)).request_counts).toMatchObject({ completed: 1, failed: 0 });
+    const sixth = openUnitLog(world.store, tenant, batch.id, 'u000000');
+    await sixth.claim('w6');
+    dropJobs();
+    world.clock.advance(7_000);
     await world.janitor.sweep();
+    expect((await world.get(batch.id)).request_counts).toMatchObject({ completed: 1, failed: 1 });
+    await expect(sixth.append([resultOf(1, 'b')])).rejects.toMatchObject({ code: 'ownership.lost' });
+    expect(jobs()).toHaveLength(1);
+    await world.runUnit(batch.id, 'u000000', [resultOf(2, 'c')]);
+    world.clock.advance(2_000);
     await world.janitor.sweep();
     expect(await world.get(batch.id)).toMatchObject({
       status: 'completed',
-      request_counts: { completed: 1, failed: 1 },
+      request_counts: { total: 3, completed: 2, failed: 1 },
     });
-    expect((await world.readResults(batch.id)).errors).toMatchObject([{ error: { code: 'line_quarantined' } }]);
+    const [line] = (await world.readResults(batch.id)).errors;
+    expect(line).toMatchObject({
+      custom_id: 'b',
+      error: {
+        code: 'line_quarantined',
+        ext: { evidence: ['w3', 'w4', 'w5'].map((owner) => ({ owner, ended: expect.stringContaining('without') })) },
+      },
+    });
+  });
+
+  it('ends a unit whose workers die between their last result and its seal', async () => {
+    const batch = await start([chatLine('a')]);
+    await world.runPart(batch.id, 'u000000', [resultOf(0, 'a')]);
+    for (let owner = 0; owner < 6; owner++) {
+      await openUnitLog(world.store, tenant, batch.id, 'u000000').claim(`w${owner}`);
+    }
+    world.clock.advance(2_000);
+    await world.janitor.sweep();
+    expect(await world.get(batch.id)).toMatchObject({ status: 'completed', request_counts: { completed: 1 } });
+  });
+
+  it('blames no line for a worker that is refused again and again and lives on', async () => {
+    const batch = await start([chatLine('a')]);
+    for (let turn = 0; turn < 40; turn++) {
+      await openUnitLog(world.store, tenant, batch.id, 'u000000').claim('w');
+      world.clock.advance(2_000);
+      await world.janitor.sweep();
+    }
+    expect((await world.get(batch.id)).request_counts).toMatchObject({ completed: 0, failed: 0 });
   });
 });
 
@@ -233,6 +277,75 @@ describe('Janitor and time', () => {
   });
 });
 
+describe('Janitor and clocks that jump', () => {
+  /** A janitor whose machine's time is its own; the store keeps the right one. */
+  const withClock = (aheadMs: number): [ManualClock, Janitor] => {
+    const clock = new ManualClock();
+    clock.advance(aheadMs);
+    return [clock, world.newJanitor({ clock })];
+  };
+
+  it('expires nothing early when its own clock is ahead', async () => {
+    const batch = await start([chatLine('a')], { completionWindow: '1h' });
+    const [clock, janitor] = withClock(30 * 86_400_000);
+    await janitor.sweep();
+    expect((await world.get(batch.id)).status).toBe('in_progress');
+    await world.batches.openFileContent(tenant, batch.input_file_id);
+    for (const each of [clock, world.clock]) each.advance(3_600_000);
+    await janitor.sweep();
+    expect((await world.get(batch.id)).status).toBe('expired');
+  });
+
+  it('expires in time when its own clock is behind', async () => {
+    const batch = await start([chatLine('a')], { completionWindow: '1h' });
+    const [, janitor] = withClock(-30 * 86_400_000);
+    world.clock.advance(3_600_000);
+    await janitor.sweep();
+    expect((await world.get(batch.id)).status).toBe('expired');
+  });
+
+  it('lets the seal win over a worker that is alive and holds the unit', async () => {
+    const batch = await start([chatLine('a'), chatLine('b')], { completionWindow: '1h' });
+    const worker = openUnitLog(world.store, tenant, batch.id, 'u000000');
+    await worker.claim('w');
+    await worker.append([resultOf(0, 'a')]);
+    world.clock.advance(3_600_000);
+    await world.janitor.sweep();
+    await expect(worker.append([resultOf(1, 'b')])).rejects.toMatchObject({ code: 'ownership.lost' });
+    expect(await world.get(batch.id)).toMatchObject({ status: 'expired', request_counts: { completed: 1, failed: 1 } });
+  });
+});
+
+describe('Janitor and work that takes long', () => {
+  it('sees a cancel within one sweep while result files of others are written', async () => {
+    const slow = await Promise.all([1, 2, 3].map(() => start([chatLine('a')])));
+    for (const { id } of slow) await world.runUnit(id, 'u000000', [resultOf(0, 'a')]);
+    // the store takes no result file until the test says so
+    let letGo = (): void => {};
+    const stuck = new Promise<void>((resolve) => {
+      letGo = resolve;
+    });
+    const putStream = world.store.putStream.bind(world.store);
+    world.store.putStream = async (...args) => {
+      if (args[0].endsWith('output.jsonl')) await stuck;
+      return putStream(...args);
+    };
+    const other = await start([chatLine('b')]);
+    await world.batches.cancelBatch(tenant, other.id);
+    const stop = new AbortController();
+    // its time stands still, so there is one sweep
+    const running = world.newJanitor({ clock: new HandClock() }).run(stop.signal);
+    await vi.waitFor(async () => {
+      const { sealed } = await openUnitLog(world.store, tenant, other.id, 'u000000').fold();
+      expect(sealed).toBe('cancelled');
+    });
+    stop.abort();
+    letGo();
+    await running;
+    for (const { id } of slow) expect((await world.get(id)).status).toBe('completed');
+  });
+});
+
 describe('Janitor and trouble', () => {
   it('does not let one damaged batch stop the others', async () => {
     const bad = await world.createBatch([chatLine('a')]);
@@ -286,7 +399,7 @@ describe('Janitor and trouble', () => {
     const { id } = await world.createBatch([chatLine('a')]);
     const stop = new AbortController();
     world.bus.subscribe(() => stop.abort());
-    await world.janitor.run(stop.signal);
+    await world.newJanitor({ clock: new HandClock() }).run(stop.signal);
     expect((await world.get(id)).status).toBe('in_progress');
   });
 });

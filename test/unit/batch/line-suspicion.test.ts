@@ -16,7 +16,10 @@ beforeEach(() => {
   epoch = 0;
 });
 
-const timed = (entry: LogEntry): TimedEntry => ({ entry, atMs: (atMs += 1_000) });
+function timed(entry: LogEntry): TimedEntry {
+  atMs += 1_000;
+  return { entry, atMs };
+}
 const claim = (owner: string): TimedEntry => {
   epoch += 1;
   return timed({ version: 1, type: 'claim', epoch, owner, nonce: `${epoch}` });

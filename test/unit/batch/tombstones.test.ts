@@ -29,7 +29,10 @@ describe('Tombstones', () => {
       const { store, files, tombstones, listKeys, save, clock } = setUp();
       const { id } = await save();
       let calls = 0;
-      store.plan = () => ((calls += 1) === deathAt ? 'after' : 'none');
+      store.plan = () => {
+        calls += 1;
+        return calls === deathAt ? 'after' : 'none';
+      };
       const died = await files.deleteFile(tenant, id).then(
         () => false,
         () => true,
@@ -117,7 +120,10 @@ describe('expireFiles', () => {
       await save(3_600);
       clock.advance(2 * day);
       let calls = 0;
-      store.plan = () => ((calls += 1) >= deathAt && calls < deathAt + 3 ? 'before' : 'none');
+      store.plan = () => {
+        calls += 1;
+        return calls >= deathAt && calls < deathAt + 3 ? 'before' : 'none';
+      };
       await expire().catch(() => {});
       const isLast = calls < deathAt;
       store.plan = () => 'none';
