@@ -1,19 +1,17 @@
 import type { ChaosStack } from './chaos-stack.ts';
 import { checkResults, type Expected } from './check-results.ts';
-import { type BatchView, observe } from './observer.ts';
+import { observe } from './observer.ts';
 import type { Outcome } from './scenario.ts';
 import { type Submitted, submit, type Workload } from './workload.ts';
 
 export interface RunThrough extends Workload {
-  /** When the harm is done. @defaultValue when the first line is finished and others are being answered */
+  /** When the harm is done. @defaultValue when lines are being answered */
   readonly when?: 'submitted' | 'working';
   readonly harm: (submitted: Submitted) => Promise<void>;
   readonly expected?: Expected;
   /** @defaultValue 180,000 */
   readonly deadlineMs?: number;
 }
-
-const finishedOf = ({ request_counts: counts }: BatchView): number => counts.completed + counts.failed;
 
 /** Runs a batch, does harm in the middle of it, watches it to its end, and checks everything. */
 export async function runThrough(chaos: ChaosStack, options: RunThrough): Promise<Outcome> {
@@ -28,8 +26,8 @@ export async function runThrough(chaos: ChaosStack, options: RunThrough): Promis
   if (when === 'submitted') start();
   const timeline = await observe(chaos.apiUrl, submitted.id, {
     deadlineMs,
-    onView: (view) => {
-      if (view.status === 'in_progress' && finishedOf(view) >= 1 && chaos.requestLog.isProducing()) start();
+    onView: ({ status }) => {
+      if (status === 'in_progress' && chaos.requestLog.isProducing()) start();
     },
   });
   const problems: string[] = [];

@@ -3,7 +3,7 @@ import { toFile } from 'openai';
 
 export interface Workload {
   readonly lines: number;
-  /** Most tokens of each answer. @defaultValue 80 */
+  /** Most tokens of the longest answers; others end after a quarter, a half and three quarters of it. @defaultValue 80 */
   readonly tokens?: number;
   readonly metadata?: Readonly<Record<string, string>>;
 }
@@ -15,6 +15,7 @@ export interface Submitted {
 
 /** Chat lines that think for most of their tokens, so that there is a time in which an answer can be interrupted. */
 export function buildLines({ lines, tokens = 80 }: Workload): readonly { custom_id: string }[] {
+  const tokensOf = (index: number): number => Math.ceil((tokens * (1 + (index % 4))) / 4);
   return Array.from({ length: lines }, (_, index) => ({
     custom_id: `line-${index}`,
     method: 'POST',
@@ -22,8 +23,8 @@ export function buildLines({ lines, tokens = 80 }: Workload): readonly { custom_
     body: {
       model: 'quire-nano',
       messages: [{ role: 'user', content: `What does clause ${index} of the agreement say about deliveries?` }],
-      max_completion_tokens: tokens,
-      thinking_budget: Math.floor(tokens * 0.7),
+      max_completion_tokens: tokensOf(index),
+      thinking_budget: Math.floor(tokensOf(index) * 0.7),
       seed: index,
     },
   }));

@@ -1,6 +1,7 @@
 import type { Scenario } from '../harness/scenario.ts';
 import { batchScenarios } from './batches.ts';
 import { checkpointScenarios } from './checkpoints.ts';
+import { handoverScenarios } from './handover.ts';
 import { inputScenarios } from './inputs.ts';
 import { killScenarios } from './kills.ts';
 import { missingScenarios } from './missing.ts';
@@ -11,6 +12,7 @@ import { workerScenarios } from './workers.ts';
 export const scenarios: readonly Scenario[] = [
   ...batchScenarios,
   ...workerScenarios,
+  ...handoverScenarios,
   ...checkpointScenarios,
   ...redisScenarios,
   ...storeScenarios,

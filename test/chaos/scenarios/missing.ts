@@ -25,5 +25,4 @@ export const missingScenarios: readonly Scenario[] = [
     'the token budget of a batch is spent in the middle: what is finished stays',
     /BUDGET/,
   ),
-  lacking('spot_notice', 'the machine is to be taken away in two minutes: the worker hands over', /SPOT|NOTICE/),
 ];

@@ -143,19 +143,4 @@ export const workerScenarios: readonly Scenario[] = [
     run: ({ lines }) =>
       onStack({}, (chaos) => runThrough(chaos, { lines: lines ?? 30, harm: () => chaos.restartStack(2_000) })),
   },
-  {
-    name: 'worker_sigterm',
-    about: 'the worker is asked to end while tokens are produced: it hands over, and nothing is lost',
-    run: ({ lines }) =>
-      onStack({}, (chaos) =>
-        runThrough(chaos, {
-          lines: lines ?? 30,
-          harm: async () => {
-            const pid = chaos.pidOf('analysis');
-            chaos.terminate('analysis');
-            await until('next worker', () => chaos.pidOf('analysis') !== pid);
-          },
-        }),
-      ),
-  },
 ];
