@@ -93,6 +93,23 @@ const metrics: readonly EngineMetric[] = [
     read: ofTiers('hits', 'misses', 'writes', 'evictions', 'corrupt'),
   },
   {
+    name: 'quire_engine_restore_rate',
+    help: 'what decides whether a stored page is read or computed: bytes of pages read a second (bytes), prompt tokens computed a second (tokens)',
+    type: 'gauge',
+    labels: ['unit'],
+    read: ({ restore }) => [
+      [{ unit: 'bytes' }, restore?.bytesPerSecond ?? undefined],
+      [{ unit: 'tokens' }, restore?.prefillTokensPerSecond ?? undefined],
+    ],
+  },
+  {
+    name: 'quire_engine_pages_declined_total',
+    help: 'pages computed without asking the object store, because computing was faster',
+    type: 'counter',
+    labels: [],
+    read: ({ restore }) => [[{}, restore?.declined]],
+  },
+  {
     name: 'quire_engine_tokens_total',
     help: 'tokens: prompt tokens computed (prefill) and found in the cache (cached), answer tokens (decode)',
     type: 'counter',

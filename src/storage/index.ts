@@ -18,3 +18,4 @@ export type {
   SwapOutcome,
 } from './object-store.ts';
 export { openS3ObjectStore, type S3Options } from './s3-object-store.ts';
+export { type SweepOptions, sweepExpired } from './sweep-expired.ts';

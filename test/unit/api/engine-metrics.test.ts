@@ -22,7 +22,7 @@ const stats: EngineStats = {
   running: 2,
   blocks: { total: 10, free: 5, cached: 3, held: 2, blockBytes: 4_096 },
   tiers: { memory: tier(), disk: tier({ pages: 40 }), remote: null },
-  restore: null,
+  restore: { bytesPerSecond: 5_000_000, prefillTokensPerSecond: 900.5, declined: 6 },
   prefillTokens: 900,
   cachedTokens: 800,
   decodeTokens: 70,
@@ -80,6 +80,9 @@ describe('engine metrics', () => {
           `quire_engine_tier_operations_total{${worker},tier="${name}",kind="evictions"} 2`,
           `quire_engine_tier_operations_total{${worker},tier="${name}",kind="corrupt"} 1`,
         ]),
+        `quire_engine_restore_rate{${worker},unit="bytes"} 5000000`,
+        `quire_engine_restore_rate{${worker},unit="tokens"} 900.5`,
+        `quire_engine_pages_declined_total{${worker}} 6`,
         `quire_engine_tokens_total{${worker},kind="prefill"} 900`,
         `quire_engine_tokens_total{${worker},kind="cached"} 800`,
         `quire_engine_tokens_total{${worker},kind="decode"} 70`,
@@ -91,6 +94,17 @@ describe('engine metrics', () => {
         `quire_engine_checkpoints_total{${worker}} 9`,
       ].toSorted(),
     );
+  });
+
+  it('leave out what is not known, and what there is none of', async () => {
+    const bus = new FakeBus();
+    const restore = { bytesPerSecond: null, prefillTokensPerSecond: 900, declined: 0 };
+    await bus.saveEngineStats('host/1', { ...stats, restore });
+    await bus.saveEngineStats('host/2', { ...stats, restore: null });
+    expect((await scrape(bus)).filter((line) => /restore|declined/.test(line))).toEqual([
+      'quire_engine_restore_rate{worker="host/1",unit="tokens"} 900',
+      'quire_engine_pages_declined_total{worker="host/1"} 0',
+    ]);
   });
 
   it('are read once a scrape, anew each time: a worker that is gone has no series', async () => {
