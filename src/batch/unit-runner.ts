@@ -95,9 +95,9 @@ export async function runUnit(deps: UnitRunnerDeps, signal: AbortSignal): Promis
     stop.signal.throwIfAborted();
   } catch (error) {
     await leaving.end();
-    // what is finished is kept, unless the unit is no longer ours
+    // what is finished is kept, and how far the rest is, unless the unit is no longer ours
     if (!isFamily(error, 'ownership')) {
-      await writer.flush().catch(() => {});
+      await writer.flushAll().catch(() => {});
       await sayGoodbye(log);
     }
     throw error;

@@ -109,10 +109,15 @@ async function untilFurther(batchId: string): Promise<void> {
   }
 }
 
-/** Ends the worker and waits until another one has claimed the unit. */
-async function endWorker(batchId: string, signal: 'SIGKILL' | 'SIGTERM'): Promise<void> {
+function pidOfWorker(): number {
   const pid = stack.pids()['analysis'];
   if (pid === undefined) throw new Error(`no worker among ${JSON.stringify(stack.pids())}`);
+  return pid;
+}
+
+/** Ends the worker and waits until another one has claimed the unit. */
+async function endWorker(batchId: string, signal: 'SIGKILL' | 'SIGTERM'): Promise<void> {
+  const pid = pidOfWorker();
   const log = openUnitLog(store, tenant, batchId, unitId);
   const { epoch } = await log.fold();
   process.kill(pid, signal);
@@ -160,6 +165,28 @@ describe('a line whose worker ended in mid-answer', () => {
     for (const tokens of wasted) expect(tokens).toBeLessThanOrEqual(kills * 2 * intervalTokens);
     console.info(`${kills} kills`, JSON.stringify([...answers.values()].map(({ ext }) => ext)));
     expect(await listBlobs(batchId)).toBe(0);
+  });
+
+  it('is streamed to its end, each piece of text once', patient, async () => {
+    const ask = {
+      model: 'quire-nano',
+      messages: [{ role: 'user', content: 'Tell another story.' }],
+      max_completion_tokens: maxTokens,
+      seed: 50,
+    } as const;
+    const whole = await stack.client.chat.completions.create({ ...ask, messages: [...ask.messages] });
+    const stream = await stack.client.chat.completions.create({ ...ask, messages: [...ask.messages], stream: true });
+    let text = '';
+    let pieces = 0;
+    for await (const { choices } of stream) {
+      const delta = choices[0]?.delta as { readonly content?: string; readonly reasoning_content?: string } | undefined;
+      text += `${delta?.reasoning_content ?? ''}${delta?.content ?? ''}`;
+      pieces += 1;
+      if (pieces === 100) process.kill(pidOfWorker(), 'SIGKILL');
+    }
+    const message = whole.choices[0]?.message as { readonly content: string; readonly reasoning_content: string };
+    expect(pieces).toBeGreaterThan(100);
+    expect(text).toBe(`${message.reasoning_content}${message.content}`);
   });
 
   it('goes on where it was after a SIGTERM, with nothing computed twice', patient, async () => {

@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { AppError, isAppError } from '../../../src/base/errors.ts';
-import type { LineResult } from '../../../src/batch/records.schema.ts';
+import { sha256Hex } from '../../../src/base/hash.ts';
+import type { CheckpointName, LineResult } from '../../../src/batch/records.schema.ts';
 import { openUnitLog, UnitLog } from '../../../src/batch/unit-log.ts';
 import { type CreateOutcome, keys, MemoryObjectStore } from '../../../src/storage/index.ts';
 import { ManualClock, resultOf, tenant } from './batch-world.ts';
@@ -224,7 +225,7 @@ describe('UnitLog', () => {
   it('never loses or doubles a result, whoever writes in whatever order', async () => {
     const action = fc.record({
       who: fc.integer({ min: 0, max: 3 }),
-      what: fc.constantFrom('claim', 'append', 'append', 'fold', 'seal'),
+      what: fc.constantFrom('claim', 'append', 'append', 'save', 'save', 'fold', 'seal'),
       index: fc.integer({ min: 0, max: 5 }),
     });
     await fc.assert(
@@ -238,11 +239,15 @@ describe('UnitLog', () => {
   });
 });
 
-/** What four writers did, and what a log must therefore say: the first accepted result of each line, and the seal. */
+/**
+ * What four writers did, and what a log must therefore say: the first accepted result of each line, the last accepted
+ * checkpoint, and the seal.
+ */
 class Model {
   readonly #store: MemoryObjectStore;
   readonly #logs: readonly UnitLog[];
   readonly #first = new Map<number, string>();
+  #checkpoint: CheckpointName | null = null;
   #isSealed = false;
 
   constructor(memory: MemoryObjectStore) {
@@ -269,6 +274,12 @@ class Model {
         expect(this.#isSealed).toBe(false);
         if (!this.#first.has(index)) this.#first.set(index, name);
         break;
+      case 'save': {
+        const checkpoint = { sha256: sha256Hex(name), tokens: index };
+        await log.append([], checkpoint);
+        this.#checkpoint = checkpoint;
+        break;
+      }
       case 'seal':
         await log.seal('expired');
         this.#isSealed = true;
@@ -281,6 +292,7 @@ class Model {
   async check(): Promise<void> {
     const state = await open(this.#store).fold();
     expect(new Map([...state.results].map(([at, { output }]) => [at, output.custom_id]))).toEqual(this.#first);
+    expect(state.checkpoint).toEqual(this.#checkpoint);
     expect(state.sealed !== null).toBe(this.#isSealed);
   }
 }

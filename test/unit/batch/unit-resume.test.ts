@@ -324,6 +324,17 @@ describe('a shutdown', () => {
     expect(await world.savedTokens()).toEqual({ 0: 64 });
   });
 
+  it('by the failure of one line keeps what is known of the others', async () => {
+    const world = new UnitWorld(2);
+    const run = runUnit(world.deps(), never);
+    const failed = expect(run).rejects.toMatchObject({ code: 'transient.store-error' });
+    await settle();
+    world.write(1, 64);
+    world.task(0).fail(new AppError('transient.store-error', 'the document cannot be read now'));
+    await failed;
+    expect(await world.savedTokens()).toEqual({ 1: 64 });
+  });
+
   it('by a cancel of the batch asks nobody', async () => {
     const world = new UnitWorld(1);
     const stop = new AbortController();
