@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { AppError } from '../../src/base/errors.ts';
-import type { GenerateCheckpoint, GenerateRequest, GenerateResult } from '../../src/engine/messages.ts';
+import type { EmbedRequest, GenerateCheckpoint, GenerateRequest, GenerateResult } from '../../src/engine/messages.ts';
 import type { ModelRunner, PageTier } from '../../src/engine/ports.ts';
 import { chatMessage, generateRequest, openTestEngine, RecordingListener } from './test-engine.ts';
 
@@ -26,11 +26,20 @@ export interface Schedule {
     readonly atRun: number;
     readonly cancelAtRun: number | null;
   }[];
+  /** Texts that are embedded meanwhile. */
+  readonly embeds: readonly {
+    readonly characters: number;
+    readonly priority: number;
+    readonly atRun: number;
+    readonly cancelAtRun: number | null;
+  }[];
   readonly blocks: number;
   readonly maxSequences: number;
   readonly prefillTokens: number;
   readonly usesCache: boolean;
   readonly tier: 'none' | 'keeps' | 'forgets';
+  /** Turns of the event loop until the tier gives a page. */
+  readonly tierTurns: number;
   /** Every so many runs all running requests are saved, and one of the checkpoints is tried elsewhere. */
   readonly saveEvery: number;
 }
@@ -66,11 +75,21 @@ export function scheduleArbitrary(limits: ScheduleLimits): fc.Arbitrary<Schedule
       }),
       { minLength: 1, maxLength: limits.requests },
     ),
+    embeds: fc.array(
+      fc.record({
+        characters: fc.integer({ min: 1, max: 700 }),
+        priority: fc.nat({ max: 2 }),
+        atRun: fc.nat({ max: 40 }),
+        cancelAtRun: fc.option(fc.nat({ max: 60 }), { nil: null, freq: 5 }),
+      }),
+      { maxLength: 2 },
+    ),
     blocks: fc.integer({ min: limits.blocks[0], max: limits.blocks[1] }),
     maxSequences: fc.integer({ min: 1, max: 6 }),
     prefillTokens: fc.constantFrom(5, 100, 256, 300, 512),
     usesCache: fc.boolean(),
     tier: fc.constantFrom('none' as const, 'keeps' as const, 'forgets' as const),
+    tierTurns: fc.constantFrom(3, 40),
     saveEvery: fc.integer({ min: 2, max: 30 }),
   });
 }
@@ -91,13 +110,13 @@ export function buildRequest(id: string, shape: RequestShape): GenerateRequest {
 }
 
 /** Keeps pages in a map, answers late, and forgets every third when it `forgets`. */
-function openLateTier(forgets: boolean): PageTier {
+function openLateTier(forgets: boolean, turns: number): PageTier {
   const pages = new Map<string, Float32Array>();
   let loads = 0;
   return {
     has: (name) => pages.has(name),
     load: async (name) => {
-      for (let turn = 0; turn < 3; turn++) await new Promise(setImmediate);
+      for (let turn = 0; turn < turns; turn++) await new Promise(setImmediate);
       loads++;
       if (forgets && loads % 3 === 0) pages.delete(name);
       return pages.get(name)?.slice();
@@ -147,6 +166,12 @@ export async function answerAlone(runner: ModelRunner, request: GenerateRequest)
   return outputOf(await engine.generate(request, new RecordingListener()));
 }
 
+/** An embedding of a schedule, and what it is when nothing else runs. */
+async function embedAlone(runner: ModelRunner, request: EmbedRequest): Promise<readonly string[]> {
+  const { engine } = openTestEngine(runner, { cache: false, blocks: 256 });
+  return (await engine.embed(request)).vectors;
+}
+
 export interface Outcome {
   readonly request: GenerateRequest;
   readonly output: Output | null;
@@ -158,7 +183,7 @@ export interface Outcome {
  * could never fit.
  */
 export async function runSchedule(runner: ModelRunner, schedule: Schedule): Promise<readonly Outcome[]> {
-  const tier = schedule.tier === 'none' ? null : openLateTier(schedule.tier === 'forgets');
+  const tier = schedule.tier === 'none' ? null : openLateTier(schedule.tier === 'forgets', schedule.tierTurns);
   let runs = 0;
   let onRun = (): void => {};
   const counting: ModelRunner = {
@@ -196,7 +221,27 @@ export async function runSchedule(runner: ModelRunner, schedule: Schedule): Prom
       ),
     );
   };
+  const waitingEmbeds = schedule.embeds.map(({ characters, priority, atRun }, index) => {
+    const inputs = ['to be embedded '.repeat(50).slice(0, characters), 'short'];
+    return { request: { id: `e${index}`, inputs, priority, deadlineMs: null }, atRun };
+  });
+  const embeds: Promise<void>[] = [];
+  const submitEmbed = async (request: EmbedRequest): Promise<void> => {
+    const vectors = await engine.embed(request).then(
+      (result) => result.vectors,
+      (error: unknown) => {
+        if (error instanceof AppError && error.code === 'cancelled.by-user') return null;
+        throw error;
+      },
+    );
+    const alone = await embedAlone(runner, request);
+    if (vectors !== null && vectors.join() !== alone.join()) throw new Error(`${request.id} has another vector alone`);
+  };
   const submitDue = (): void => {
+    for (const one of waitingEmbeds.filter(({ atRun }) => atRun <= runs)) {
+      waitingEmbeds.splice(waitingEmbeds.indexOf(one), 1);
+      embeds.push(submitEmbed(one.request));
+    }
     for (const one of waiting.filter(({ atRun }) => atRun <= runs)) {
       waiting.splice(waiting.indexOf(one), 1);
       submit(one.request);
@@ -209,6 +254,9 @@ export async function runSchedule(runner: ModelRunner, schedule: Schedule): Prom
       if (cancelAtRun === runs) engine.cancel(`r${index}`);
       if (runs % schedule.saveEvery === 0) engine.checkpoint(`r${index}`);
     }
+    for (const [index, { cancelAtRun }] of schedule.embeds.entries()) {
+      if (cancelAtRun === runs) engine.cancel(`e${index}`);
+    }
     runs++;
   };
   const settled: Outcome[] = [];
@@ -220,6 +268,8 @@ export async function runSchedule(runner: ModelRunner, schedule: Schedule): Prom
     }
     for (const outcome of outcomes.slice(settled.length)) settled.push(await outcome);
   }
+  // one that runs may let the next one in
+  for (const embed of embeds) await embed;
   engine.dropIdle();
   engine.checkIntegrity();
   if (budget.held !== 0) throw new Error(`${budget.held} blocks are held although nobody runs`);
