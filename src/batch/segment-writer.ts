@@ -51,6 +51,7 @@ export class SegmentWriter {
   #asking = 0;
   #timer: { readonly dueMs: number; readonly stop: AbortController } | null = null;
   #writing: Promise<void> = Promise.resolve();
+  #isClosed = false;
 
   constructor(deps: SegmentWriterDeps) {
     this.#deps = deps;
@@ -92,6 +93,12 @@ export class SegmentWriter {
   /** Writes everything there is, results and a checkpoint of what was still running. */
   flushAll(): Promise<void> {
     return this.#enqueue(async () => this.#write(await this.#saveStates()));
+  }
+
+  /** Nothing is written behind this: the unit is sealed, or given back. */
+  close(): void {
+    this.#isClosed = true;
+    this.#timer?.stop.abort();
   }
 
   #enqueue(write: () => Promise<void>): Promise<void> {
@@ -177,7 +184,7 @@ export class SegmentWriter {
 
   /** A finished line does not wait for the next one to be seen. */
   #flushAt(dueMs: number): void {
-    if (this.#timer !== null && this.#timer.dueMs <= dueMs) return;
+    if (this.#isClosed || (this.#timer !== null && this.#timer.dueMs <= dueMs)) return;
     this.#timer?.stop.abort();
     const stop = new AbortController();
     this.#timer = { dueMs, stop };

@@ -100,9 +100,10 @@ export async function runUnit(deps: UnitRunnerDeps, signal: AbortSignal): Promis
       await writer.flushAll().catch(() => {});
       await sayGoodbye(log);
     }
+    writer.close();
     throw error;
   }
-  await writer.flush();
+  await writer.flush().finally(() => writer.close());
   await failpoint('unit.before-seal');
   await log.seal('done');
   await failpoint('unit.before-job-end');

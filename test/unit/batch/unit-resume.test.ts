@@ -335,6 +335,22 @@ describe('a shutdown', () => {
     expect(await world.savedTokens()).toEqual({ 1: 64 });
   });
 
+  it('is the end of all writing, also of what could not be written then', async () => {
+    const world = new UnitWorld(1);
+    const stop = new AbortController();
+    const run = runUnit(world.deps(), stop.signal);
+    const stopped = expect(run).rejects.toMatchObject({ code: 'cancelled.shutdown' });
+    await settle();
+    world.write(0, 64);
+    world.store.plan = ({ operation }) => (operation === 'put' ? 'before' : 'none');
+    stop.abort(new AppError('cancelled.shutdown', 'the worker is shutting down'));
+    await stopped;
+    world.store.plan = () => 'none';
+    world.store.reset();
+    await world.pass(60_000);
+    expect(world.store.counts.calls).toBe(0);
+  });
+
   it('by a cancel of the batch asks nobody', async () => {
     const world = new UnitWorld(1);
     const stop = new AbortController();
