@@ -1,4 +1,5 @@
 import { invariant } from '../../base/invariant.ts';
+import { expOf } from './exp.ts';
 
 /** A token with the natural logarithm of its probability. */
 export interface IdLogprob {
@@ -47,7 +48,7 @@ function logSumExp(logits: Float32Array): number {
   let top = Number.NEGATIVE_INFINITY;
   for (let id = 0; id < logits.length; id++) if (logits[id]! > top) top = logits[id]!;
   let sum = 0;
-  for (let id = 0; id < logits.length; id++) sum += Math.exp(logits[id]! - top);
+  for (let id = 0; id < logits.length; id++) sum += expOf(logits[id]! - top);
   return top + Math.log(sum);
 }
 

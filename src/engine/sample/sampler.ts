@@ -3,6 +3,7 @@ import type { SamplingOptions } from '../messages.ts';
 import type { Sampler } from '../ports.ts';
 import { LogitAdjuster } from './adjust-logits.ts';
 import { checkSamplingOptions } from './check-options.ts';
+import { expOf } from './exp.ts';
 import { type Border, findBorder, isWithin, noBorder } from './likeliest.ts';
 import { SeededRandom } from './random.ts';
 
@@ -77,7 +78,7 @@ function draw(logits: Float32Array, best: number, options: SamplingOptions, poin
   for (let id = 0; id < logits.length; id++) {
     const logit = logits[id]!;
     const exponent = (logit - top) / temperature;
-    const weight = exponent >= floor && isWithin(kept, logit, id) ? Math.exp(exponent) : 0;
+    const weight = exponent >= floor && isWithin(kept, logit, id) ? expOf(exponent) : 0;
     weights[id] = weight >= minP ? weight : 0;
     total += weights[id]!;
   }
