@@ -17,7 +17,7 @@ export interface EncodedRequest {
   readonly digest: string;
 }
 
-/** A prompt's own part up to so many rows stays apart from the prefix, so that requests share one window. */
+/** A prompt's own part up to so many rows stays apart from the prefix. */
 const maxOwnRows = 2_048;
 
 /** Equal for requests that share tenant, tools and leading messages. */
@@ -60,9 +60,12 @@ function tooLong(promptTokens: number, { windowTokens, memoryTokens }: EncodeLim
   );
 }
 
-/** What is shared in whole blocks; of a prompt that has a long part of its own, all of it. */
+/**
+ * What is shared, in whole blocks; of a prompt that has a long part of its own, all of it. A short prompt that shares
+ * nothing has no prefix at all: such prompts then decode together, whatever they say.
+ */
 function splitRowsOf(sharedTokens: number, promptTokens: number): number {
   const ownTokens = promptTokens - sharedTokens;
-  const prefixTokens = sharedTokens > 0 && ownTokens <= maxOwnRows ? sharedTokens : promptTokens;
+  const prefixTokens = ownTokens <= maxOwnRows ? sharedTokens : promptTokens;
   return Math.floor(Math.min(prefixTokens, promptTokens - 1) / blockRows) * blockRows;
 }

@@ -43,7 +43,8 @@ export function choosePrefill<Job extends PrefillJob>(jobs: readonly Job[], turn
   const byAge = turn % oldestEvery === oldestEvery - 1;
   return first.reduce<Job | undefined>((best, job) => {
     if (best === undefined) return job;
-    const order = byAge ? 0 : job.remainingTokens - best.remainingTokens;
+    // by arrival alone: jobs with deadlines could hold up one without for ever
+    const order = byAge ? job.arrival - best.arrival : job.remainingTokens - best.remainingTokens;
     return (order || compareUrgency(job, best)) < 0 ? job : best;
   }, undefined);
 }

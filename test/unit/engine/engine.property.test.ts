@@ -17,6 +17,6 @@ describe('Engine under random schedules', () => {
       const runner = openFakeRunner({ vocabularySize: byteVocabulary, rowStep });
       await checkSchedules(runner, schedules, { numRuns: 25 });
     },
-    60_000,
+    240_000,
   );
 });

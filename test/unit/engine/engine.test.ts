@@ -80,6 +80,14 @@ describe('Engine', () => {
     expect(other.cachedTokens).toBe(512);
   });
 
+  it('decodes short prompts that share nothing together', async () => {
+    const { submit, runner } = setUp();
+    const messages = (index: number) => [chatMessage('user', `${index} ${'z'.repeat(600)}`)];
+    const ids = [0, 1, 2, 3];
+    await Promise.all(ids.map((id) => submit(generateRequest(`r${id}`, { messages: messages(id), ...withoutEnd }))));
+    expect(Math.max(...runner.runs.map(({ sequences }) => sequences.length))).toBe(4);
+  });
+
   it('shares nothing between tenants', async () => {
     const { submit } = setUp();
     await submit(ask('a', 3));

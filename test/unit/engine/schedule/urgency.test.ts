@@ -34,6 +34,12 @@ describe('choosePrefill', () => {
     expect(chosen).toEqual([short, short, short, long, short]);
   });
 
+  it('gives the oldest its turn whatever deadlines the others have', () => {
+    const old = job(9, { arrival: 1 });
+    const due = job(1, { arrival: 2, deadlineMs: 10 });
+    expect([2, 3].map((turn) => choosePrefill([old, due], turn))).toEqual([due, old]);
+  });
+
   it('serves every job of one priority in time, however many short ones keep coming', () => {
     fc.assert(
       fc.property(fc.array(fc.integer({ min: 1, max: 300 }), { minLength: 60, maxLength: 60 }), (arrivals) => {
