@@ -106,7 +106,7 @@ async function start(config: Config, log: Logger): Promise<RunningProcess> {
       lineConcurrency,
       runLine: (task) => runLine(task, tell),
       askCheckpoints: async (ids) => {
-        await Promise.all(ids.map((id) => engine.checkpoint(id)));
+        await Promise.all(written.listBegun(ids).map((id) => engine.checkpoint(id)));
       },
       readHeard: ({ batchId }) => readHeardTokens(bus, batchId),
       onCheckpointLost: () => resumes.countLost(),

@@ -1,3 +1,6 @@
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { setTimeout as wait } from 'node:timers/promises';
 import { toFile } from 'openai';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -10,14 +13,28 @@ import { pollToEnd, RunningStack, readLines } from '../support/stack-client.ts';
 let stack: RunningStack;
 let store: ObjectStore;
 
+/** Answers as a machine's metadata service does: 404 until there is a notice, which one worker gets to see. */
+let notices = 0;
+const metadata = createServer((request, response) => {
+  const isNoticed = request.method === 'GET' && notices > 0;
+  if (isNoticed) notices -= 1;
+  response.writeHead(isNoticed ? 200 : 404).end(isNoticed ? '{"action":"terminate"}' : '');
+});
+
 beforeAll(async () => {
-  stack = await RunningStack.start();
+  metadata.listen(0, '127.0.0.1');
+  await once(metadata, 'listening');
+  const { port } = metadata.address() as AddressInfo;
+  const url = `http://127.0.0.1:${port}/latest/meta-data/spot/instance-action`;
+  stack = await RunningStack.start({ env: { QUIRE_SPOT_NOTICE_URL: url } });
   const bucket = await openLocalBucket(stack.dataDir);
   store = openS3ObjectStore(bucket.s3);
 });
 
 afterAll(async () => {
   await stack?.remove();
+  metadata.closeAllConnections();
+  metadata.close();
 });
 
 const tenant = 'default';
@@ -115,13 +132,25 @@ function pidOfWorker(): number {
   return pid;
 }
 
+const ends = {
+  SIGKILL: () => process.kill(pidOfWorker(), 'SIGKILL'),
+  SIGTERM: () => process.kill(pidOfWorker(), 'SIGTERM'),
+  'spot notice': () => {
+    notices = 1;
+  },
+} as const;
+
 /** Ends the worker and waits until another one has claimed the unit. */
-async function endWorker(batchId: string, signal: 'SIGKILL' | 'SIGTERM'): Promise<void> {
-  const pid = pidOfWorker();
+async function endWorker(batchId: string, how: keyof typeof ends): Promise<void> {
   const log = openUnitLog(store, tenant, batchId, unitId);
   const { epoch } = await log.fold();
-  process.kill(pid, signal);
-  while ((await log.fold()).epoch === epoch) await wait(50);
+  ends[how]();
+  for (;;) {
+    const state = await log.fold();
+    if (state.epoch > epoch) return;
+    if (state.sealed !== null) throw new Error('the unit ended before its worker did');
+    await wait(50);
+  }
 }
 
 async function listBlobs(batchId: string): Promise<number> {
@@ -195,12 +224,31 @@ describe('a line whose worker ended in mid-answer', () => {
     await endWorker(batchId, 'SIGTERM');
     const answers = await readAnswers(batchId);
     expectSame(answers, undisturbed);
-    for (const { ext } of answers.values()) {
-      expect(ext.attempts).toBe(2);
-      expect(ext.resumed).toBe('exact');
-      // the tokens of the step that ran while the answer to the question for a checkpoint was on its way
-      expect(ext.wasted_tokens).toBeLessThanOrEqual(8);
-    }
-    console.info('SIGTERM', JSON.stringify([...answers.values()].map(({ ext }) => ext)));
+    expectHandedOver(answers);
+  });
+
+  it('goes on where it was after a spot notice, with nothing computed twice', patient, async () => {
+    // long enough to be in work when the worker looks for the notice the next time
+    const longTokens = 1_200;
+    const expected = await readAnswers(await submitChats(longTokens));
+    await once(metadata, 'request');
+    // it looks every 5 s
+    await wait(3_000);
+    const batchId = await submitChats(longTokens);
+    await untilSaved(batchId, 1);
+    await endWorker(batchId, 'spot notice');
+    const answers = await readAnswers(batchId);
+    expectSame(answers, expected);
+    expectHandedOver(answers);
   });
 });
+
+function expectHandedOver(answers: ReadonlyMap<string, Answer>): void {
+  for (const { ext } of answers.values()) {
+    expect(ext.attempts).toBe(2);
+    expect(ext.resumed).toBe('exact');
+    // the tokens of the step that ran while the answer to the question for a checkpoint was on its way
+    expect(ext.wasted_tokens).toBeLessThanOrEqual(8);
+  }
+  console.info('handed over', JSON.stringify([...answers.values()].map(({ ext }) => ext)));
+}

@@ -5,9 +5,10 @@ import type { EventBus } from '../../src/queue/index.ts';
 /** Often enough to look alive, rarely enough to cost nothing. */
 const everyMs = 250;
 
-/** Completion tokens of every request that runs, by its id. */
+/** What every request that runs has written, by its id. */
 export class WrittenTokens {
   readonly #written = new Map<string, number>();
+  readonly #begun = new Set<string>();
 
   /** The same `generate`, followed. */
   follow(generate: Generate): Generate {
@@ -18,13 +19,23 @@ export class WrittenTokens {
           ...options,
           onProgress: (progress) => {
             this.#written.set(id, progress.completionTokens);
+            if (progress.phase === 'think' || progress.phase === 'answer') this.#begun.add(id);
             options.onProgress?.(progress);
           },
         });
       } finally {
         this.#written.delete(id);
+        this.#begun.delete(id);
       }
     };
+  }
+
+  /**
+   * Those whose prompt is read. The others have nothing to keep, and a checkpoint of theirs would fix a bill that is not
+   * made yet: what of the prompt was there already shows when it is read.
+   */
+  listBegun(ids: readonly string[]): readonly string[] {
+    return ids.filter((id) => this.#begun.has(id));
   }
 
   /** Requests are named after their line, lines after their batch. */

@@ -4,8 +4,8 @@ import { buildProgressReporter, readHeardTokens, WrittenTokens } from '../../../
 import { FakeBus } from '../../support/fake-queue.ts';
 import { generateResult } from '../../support/generate-result.ts';
 
-const progressOf = (completionTokens: number): GenerateProgress => ({
-  phase: 'answer',
+const progressOf = (completionTokens: number, phase: GenerateProgress['phase'] = 'answer'): GenerateProgress => ({
+  phase,
   promptTokens: 9,
   prefilledTokens: 9,
   completionTokens,
@@ -14,12 +14,12 @@ const progressOf = (completionTokens: number): GenerateProgress => ({
 /** Requests that write what the test says, and end when it says so. */
 function setUp() {
   const written = new WrittenTokens();
-  const running = new Map<string, { write(tokens: number): void; end(): void }>();
+  const running = new Map<string, { write(tokens: number, phase?: GenerateProgress['phase']): void; end(): void }>();
   const generate = written.follow(
     (request, options) =>
       new Promise((resolve) => {
         running.set(request.id, {
-          write: (tokens) => options.onProgress?.(progressOf(tokens)),
+          write: (tokens, phase) => options.onProgress?.(progressOf(tokens, phase)),
           end: () => resolve(generateResult()),
         });
       }),
@@ -33,7 +33,7 @@ function setUp() {
       signal: new AbortController().signal,
       onProgress: (progress) => tell(customId, progress),
     });
-  return { bus, clock, running, start };
+  return { bus, clock, written, running, start };
 }
 
 describe('progress of a unit', () => {
@@ -69,6 +69,17 @@ describe('progress of a unit', () => {
     running.get('batch_a/0')?.write(40);
     running.get('batch_a/0')?.write(41);
     expect((await bus.readProgress('batch_a'))[0]?.completionTokens).toBe(40);
+  });
+
+  it('knows whose prompt is read, for good: only those can say where they are', async () => {
+    const { written, running, start } = setUp();
+    void start('batch_a/0', 'first');
+    void start('batch_a/1', 'second');
+    running.get('batch_a/0')?.write(1, 'prefill');
+    running.get('batch_a/1')?.write(2, 'think');
+    // put back to make room
+    running.get('batch_a/1')?.write(2, 'wait');
+    expect(written.listBegun(['batch_a/0', 'batch_a/1', 'batch_a/2'])).toEqual(['batch_a/1']);
   });
 
   it('forgets a request that has ended', async () => {
