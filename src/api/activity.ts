@@ -1,12 +1,18 @@
+import { findFinalizing } from '../batch/index.ts';
 import type { BatchRecord } from '../batch/records.schema.ts';
 import type { EventBus, WorkQueue } from '../queue/index.ts';
+import type { ServerDeps } from './ports.ts';
 import { type BatchActivity, noActivity } from './present/batch.ts';
 
 /**
- * What a batch is doing and, when it is doing nothing, why. Read from Redis, so it may be missing but never fails the
- * request. One reader a request: the queue is counted once, however many batches are shown.
+ * What a batch is doing and, when it is doing nothing, why. News, so it may be missing but never fails the request.
+ * One reader a request: the queue is counted once, however many batches are shown.
  */
-export function buildActivityReader(bus: EventBus, queue: WorkQueue): (record: BatchRecord) => Promise<BatchActivity> {
+export function buildActivityReader({
+  bus,
+  queue,
+  store,
+}: Pick<ServerDeps, 'bus' | 'queue' | 'store'>): (record: BatchRecord) => Promise<BatchActivity> {
   let counting: ReturnType<WorkQueue['counts']> | undefined;
   const countOnce = (): ReturnType<WorkQueue['counts']> => {
     counting ??= queue.counts();
@@ -20,23 +26,39 @@ export function buildActivityReader(bus: EventBus, queue: WorkQueue): (record: B
       case 'cancelled':
         return noActivity;
       case 'validating':
-        return { current: [], waitReason: 'the input file is being checked and planned' };
+        return { ...noActivity, waitReason: 'the input file is being checked and planned' };
       case 'finalizing':
-        return { current: [], waitReason: 'the result files are being written' };
+        return {
+          ...noActivity,
+          waitReason: 'the result files are being written',
+          finalizing: await progressOf(store, record),
+        };
       case 'cancelling':
-        return { current: [], waitReason: 'running units are being stopped' };
+        return {
+          ...noActivity,
+          waitReason: 'running units are being stopped',
+          finalizing: await progressOf(store, record),
+        };
       case 'in_progress':
         return readRunning(record.id, bus, countOnce);
     }
   };
 }
 
+async function progressOf(store: ServerDeps['store'], record: BatchRecord): Promise<BatchActivity['finalizing']> {
+  try {
+    return await findFinalizing(store, record);
+  } catch {
+    return null;
+  }
+}
+
 async function readRunning(batchId: string, bus: EventBus, count: WorkQueue['counts']): Promise<BatchActivity> {
   try {
     const current = await bus.readProgress(batchId);
-    return { current, waitReason: current.length > 0 ? null : describeQueue(await count()) };
+    return { ...noActivity, current, waitReason: current.length > 0 ? null : describeQueue(await count()) };
   } catch {
-    return { current: [], waitReason: 'the work queue is unreachable; the batch goes on when it is back' };
+    return { ...noActivity, waitReason: 'the work queue is unreachable; the batch goes on when it is back' };
   }
 }
 

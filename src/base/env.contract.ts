@@ -34,6 +34,11 @@ export const env = {
   lockMs: 'QUIRE_LOCK_MS',
   stalledMs: 'QUIRE_STALLED_MS',
   spotNoticeUrl: 'QUIRE_SPOT_NOTICE_URL',
+  /** Workers that must end while a line runs alone before the line is set aside. */
+  lineDeaths: 'QUIRE_LINE_DEATHS',
+  webhookUrl: 'QUIRE_WEBHOOK_URL',
+  webhookSecret: 'QUIRE_WEBHOOK_SECRET',
+  webhookAllow: 'QUIRE_WEBHOOK_ALLOW',
   intakeListMs: 'QUIRE_INTAKE_LIST_MS',
   intakeSettleMs: 'QUIRE_INTAKE_SETTLE_MS',
   intakeEventsPort: 'QUIRE_INTAKE_EVENTS_PORT',

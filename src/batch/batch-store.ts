@@ -284,7 +284,7 @@ export class BatchStore {
     this.#tenants.delete(keys.open(batchId));
   }
 
-  /** Puts a marker for every listed batch that is not final: the repair after a bucket lost its markers. */
+  /** Puts a marker for every listed batch that is not final and has none. @returns how many there were */
   async repairMarkers(tenant: string): Promise<number> {
     let repaired = 0;
     for (let after: string | null = ''; after !== null; ) {
@@ -293,6 +293,7 @@ export class BatchStore {
       const records = await mapConcurrent(ids, readsAtOnce, (id) => this.findBatch(tenant, id));
       for (const record of records) {
         if (record === undefined || isTerminal(record.status)) continue;
+        if ((await this.#store.head(keys.open(record.id))) !== undefined) continue;
         await this.#mark(record);
         repaired += 1;
       }

@@ -7,7 +7,8 @@ export type { ChatRequest } from './chat-request.ts';
 export { CheckpointStore } from './checkpoint-store.ts';
 export type { EmbeddingsRequest } from './embeddings-request.ts';
 export type { FileDescription, FileListOptions, FilePage, StoredBytes } from './file-store.ts';
-export { type Finalized, finalizeBatch } from './finalizer.ts';
+export { type Finalized, type FinalizingProgress, finalizeBatch } from './finalizer.ts';
+export { findFinalizing } from './finalizing-progress.ts';
 export { Janitor, type JanitorDeps } from './janitor.ts';
 export type { LineJournal, LineState, RequestState } from './line-journal.ts';
 export { readLines } from './line-reader.ts';
@@ -15,6 +16,7 @@ export { lineTokenOf } from './line-token.ts';
 export { type LineLimits, type ValidatedLine, validateLines } from './line-validation.ts';
 export { findPlan, loadPlan } from './plan-store.ts';
 export { planUnits } from './planner.ts';
+export { type RebuiltQueue, rebuildQueue } from './rebuild-queue.ts';
 export type {
   BatchError,
   BatchRecord,
@@ -34,3 +36,6 @@ export { type JobLineTask, runUnitJob, type UnitJobDeps, type UnitName } from '.
 export { openUnitLog, type UnitLog, type UnitLogState } from './unit-log.ts';
 export { runUnit, type UnitLineAnswer, type UnitLineTask, type UnitRunnerDeps } from './unit-runner.ts';
 export { buildUnrunResult } from './unrun-line.ts';
+export { buildWebhookSender } from './webhook/send-webhook.ts';
+export { parseWebhookSecret } from './webhook/webhook-event.ts';
+export { WebhookOutbox } from './webhook/webhook-outbox.ts';

@@ -4,7 +4,7 @@ import { failpoint } from '../base/failpoint.ts';
 import type { Logger } from '../base/log.ts';
 import type { EventBus, WorkQueue } from '../queue/index.ts';
 import type { ObjectStore } from '../storage/index.ts';
-import { canMove, isTerminal, moveBatch, patchBatch } from './batch-state.ts';
+import { canMove, moveBatch, patchBatch } from './batch-state.ts';
 import type { BatchStore, OpenBatch } from './batch-store.ts';
 import { BatchWatch } from './batch-watch.ts';
 import { finalizeBatch } from './finalizer.ts';

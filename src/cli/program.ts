@@ -7,6 +7,7 @@ import { doctorCommand } from './commands/doctor.ts';
 import { dropCommand } from './commands/drop.ts';
 import { modelCommand } from './commands/model.ts';
 import { objectCommand } from './commands/object.ts';
+import { rebuildCommand } from './commands/rebuild.ts';
 import { submitCommand } from './commands/submit.ts';
 import { upCommand } from './commands/up.ts';
 import { watchCommand } from './commands/watch.ts';
@@ -49,6 +50,7 @@ export function buildProgram(io: CliIo): Command {
     .addCommand(objectCommand(io))
     .addCommand(modelCommand())
     .addCommand(doctorCommand(io))
+    .addCommand(rebuildCommand(io))
     .addCommand(demoCommand())
     .addHelpText('after', notes);
   prepare(program, io);

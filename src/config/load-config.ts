@@ -6,6 +6,7 @@ import { type FailpointConfig, parseFailpoints } from '../base/failpoint.ts';
 import { type EngineConfig, readEngine } from './engine-config.ts';
 import { readMetadataUrl } from './metadata-url.ts';
 import { readInteger, readOneOf, readText } from './read-variable.ts';
+import { readWebhooks, type WebhookConfig } from './webhook-config.ts';
 
 export interface S3Config {
   /** null: AWS itself. */
@@ -62,6 +63,9 @@ export interface Config {
     readonly sqsUrl: string | null;
   };
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error';
+  /** Workers that must end without a word while a line runs alone, before the line is set aside. */
+  readonly lineDeaths: number;
+  readonly webhooks: WebhookConfig;
   readonly failpoints: FailpointConfig;
   /** File to which engines write what they produce, as evidence of work done twice; null: none. */
   readonly engineLog: string | null;
@@ -103,6 +107,8 @@ export function loadConfig(variables: Variables = process.env): Config {
     },
     intake: readIntake(variables),
     logLevel: readOneOf(variables, env.logLevel, ['debug', 'info', 'warn', 'error'] as const, 'info'),
+    lineDeaths: readInteger(variables, env.lineDeaths, { fallback: 3, min: 1, max: 100 }),
+    webhooks: readWebhooks(variables),
     failpoints: {
       plans: parseFailpoints(readText(variables, env.failpoints, '')),
       onceDir: readPath(variables, env.failpointDir),

@@ -2,6 +2,7 @@ export { type DataFolderLock, lockDataFolder } from './data-folder.ts';
 export { findRedisServer, type RedisServerCommand } from './find-redis-server.ts';
 export { type LocalBucket, openLocalBucket } from './local-bucket.ts';
 export { openPrivateRedis, type PrivateRedis, type PrivateRedisOptions, type RedisExit } from './redis-launcher.ts';
+export { findRedisUrl } from './redis-record.ts';
 export { findApiUrl } from './stack-state.ts';
 export { type Stack, type StackOptions, startStack } from './start-stack.ts';
 export { openStopSignals, type StopSignals } from './stop-signals.ts';

@@ -36,6 +36,12 @@ export function loadRedisRecord(dir: string): RedisRecord {
   return { port: port as number | null, password, server: parseProcessIdentity(server) ?? null };
 }
 
+/** Where the private Redis of a data folder listens, or did; undefined before its first start. @throws `corrupt.*` */
+export function findRedisUrl(dataDir: string): string | undefined {
+  const { port, password } = loadRedisRecord(redisDirOf(dataDir));
+  return port === null ? undefined : `redis://:${password}@127.0.0.1:${port}`;
+}
+
 export function saveRedisRecord(dir: string, record: RedisRecord): void {
   savePrivateJson(pathOf(dir), { version: currentVersion, ...record });
 }

@@ -1,3 +1,4 @@
+import type { FinalizingProgress } from '../../batch/index.ts';
 import type { BatchRecord } from '../../batch/records.schema.ts';
 import type { UnitProgress } from '../../queue/messages.schema.ts';
 import type { BatchObject } from '../schemas/batch.schema.ts';
@@ -6,9 +7,10 @@ import type { BatchObject } from '../schemas/batch.schema.ts';
 export interface BatchActivity {
   readonly current: readonly UnitProgress[];
   readonly waitReason: string | null;
+  readonly finalizing: FinalizingProgress | null;
 }
 
-export const noActivity: BatchActivity = { current: [], waitReason: null };
+export const noActivity: BatchActivity = { current: [], waitReason: null, finalizing: null };
 
 /** Record → OpenAI's batch object; what OpenAI does not have stands under `ext`. */
 export function presentBatch(record: BatchRecord, activity: BatchActivity): BatchObject {
@@ -38,6 +40,7 @@ export function presentBatch(record: BatchRecord, activity: BatchActivity): Batc
     ext: {
       current: activity.current.map(presentCurrent),
       wait_reason: activity.waitReason,
+      ...(activity.finalizing === null ? {} : { finalizing: activity.finalizing }),
       error_total: record.error_total,
     },
   };

@@ -30,7 +30,7 @@ export function registerAnalysisRoutes(app: FastifyInstance, deps: ServerDeps, o
         throw noSuchAnalysis(id);
       const answer = await buildAnswerFinder(deps.store, deps.batches, { tenant: record.tenant, batchId: record.id })();
       if (answer !== undefined) return presentAnalysis(record, answer, noActivity);
-      const activity = await buildActivityReader(deps.bus, deps.queue)(record);
+      const activity = await buildActivityReader(deps)(record);
       return presentAnalysis(record, undefined, activity);
     },
   );

@@ -18,13 +18,14 @@ import {
   batchParamsSchema,
   type CreateBatchBody,
   createBatchBodySchema,
+  deletedBatchSchema,
 } from '../schemas/batch.schema.ts';
 import { errorResponses } from '../schemas/error.schema.ts';
 
 const tenant = defaultTenant;
 
 export function registerBatchRoutes(app: FastifyInstance, deps: ServerDeps): void {
-  const { batches, bus, queue } = deps;
+  const { batches } = deps;
   const response = { 200: batchObjectSchema, ...errorResponses };
 
   app.post<{ Body: CreateBatchBody }>(
@@ -43,7 +44,7 @@ export function registerBatchRoutes(app: FastifyInstance, deps: ServerDeps): voi
       });
       await failpoint('create.before-hint');
       await announceBatch(deps, record);
-      return presentBatch(record, await buildActivityReader(bus, queue)(record));
+      return presentBatch(record, await buildActivityReader(deps)(record));
     },
   );
 
@@ -55,7 +56,7 @@ export function registerBatchRoutes(app: FastifyInstance, deps: ServerDeps): voi
         limit,
         ...(after === undefined ? {} : { after: parseBatchId(after) }),
       });
-      const readActivity = buildActivityReader(bus, queue);
+      const readActivity = buildActivityReader(deps);
       const present = async (record: (typeof page.data)[number]) => presentBatch(record, await readActivity(record));
       return presentList(await Promise.all(page.data.map(present)), page.hasMore);
     },
@@ -66,7 +67,17 @@ export function registerBatchRoutes(app: FastifyInstance, deps: ServerDeps): voi
     { schema: { params: batchParamsSchema, response } },
     async ({ params }) => {
       const record = await batches.getBatch(tenant, parseBatchId(params.batch_id));
-      return presentBatch(record, await buildActivityReader(bus, queue)(record));
+      return presentBatch(record, await buildActivityReader(deps)(record));
+    },
+  );
+
+  app.delete<{ Params: BatchParams }>(
+    '/v1/batches/:batch_id',
+    { schema: { params: batchParamsSchema, response: { 200: deletedBatchSchema, ...errorResponses } } },
+    async ({ params }) => {
+      const id: BatchId = parseBatchId(params.batch_id);
+      await batches.deleteBatch(tenant, id);
+      return { id, object: 'batch', deleted: true };
     },
   );
 
@@ -76,7 +87,7 @@ export function registerBatchRoutes(app: FastifyInstance, deps: ServerDeps): voi
     async ({ params }) => {
       const id: BatchId = parseBatchId(params.batch_id);
       const record = await cancelAndTell(deps, { tenant, id });
-      return presentBatch(record, await buildActivityReader(bus, queue)(record));
+      return presentBatch(record, await buildActivityReader(deps)(record));
     },
   );
 }

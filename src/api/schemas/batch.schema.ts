@@ -50,11 +50,21 @@ export const batchObjectSchema = Type.Object({
     current: Type.Array(currentSchema),
     /** Why nothing runs; null while something does, and at the end. */
     wait_reason: nullable(Type.String()),
+    /** How far the writing of the result files is: every line is read once and written once. Only while that takes long. */
+    finalizing: Type.Optional(
+      Type.Object({ lines_read: Type.Integer(), lines_written: Type.Integer(), lines_total: Type.Integer() }),
+    ),
     /** Bad lines in all; `errors` lists the first 100. */
     error_total: Type.Integer(),
   }),
 });
 export type BatchObject = Static<typeof batchObjectSchema>;
+
+export const deletedBatchSchema = Type.Object({
+  id: Type.String(),
+  object: Type.Literal('batch'),
+  deleted: Type.Literal(true),
+});
 
 export const batchListSchema = listOf(batchObjectSchema);
 

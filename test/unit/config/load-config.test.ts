@@ -92,3 +92,24 @@ describe('loadConfig', () => {
     );
   });
 });
+
+describe('webhooks', () => {
+  it('are off, or have a secret', () => {
+    expect(loadConfig({}).webhooks).toEqual({ url: null, secret: null, allow: [] });
+    const given = {
+      QUIRE_WEBHOOK_ALLOW: 'a.example.com, *.b.org,127.0.0.1:9000,[::1]:80',
+      QUIRE_WEBHOOK_SECRET: 'whsec_x',
+    };
+    expect(loadConfig(given).webhooks.allow).toEqual(['a.example.com', '*.b.org', '127.0.0.1:9000', '[::1]:80']);
+  });
+
+  it.each([
+    [{ QUIRE_WEBHOOK_URL: 'https://a.example.com/' }, /QUIRE_WEBHOOK_SECRET/],
+    [{ QUIRE_WEBHOOK_URL: 'file:///etc/passwd', QUIRE_WEBHOOK_SECRET: 'whsec_x' }, /QUIRE_WEBHOOK_URL/],
+    [{ QUIRE_WEBHOOK_ALLOW: 'https://a.example.com/', QUIRE_WEBHOOK_SECRET: 'whsec_x' }, /QUIRE_WEBHOOK_ALLOW/],
+    [{ QUIRE_WEBHOOK_ALLOW: 'a.*.com', QUIRE_WEBHOOK_SECRET: 'whsec_x' }, /a\.\*\.com/],
+    [{ QUIRE_LINE_DEATHS: '0' }, /QUIRE_LINE_DEATHS/],
+  ])('rejects %j', (variables, message) => {
+    expect(() => loadConfig(variables)).toThrow(message);
+  });
+});
