@@ -1,7 +1,7 @@
 import { hostname } from 'node:os';
 import { systemClock } from '../src/base/clock.ts';
 import { AppError } from '../src/base/errors.ts';
-import { defaultTenant } from '../src/base/ids.ts';
+import { defaultTenant, newNonce } from '../src/base/ids.ts';
 import type { Logger } from '../src/base/log.ts';
 import {
   type JobLineTask,
@@ -57,7 +57,8 @@ async function start(config: Config, log: Logger): Promise<RunningProcess> {
   const shared = await openShared(config, log);
   const { store, batches, bus } = shared;
   const cancels = new CancelWatch(bus);
-  const owner = `${hostname()}/${process.pid}`;
+  // a process that starts anew under the same number is another owner: its claims tell whether the one before it died
+  const owner = `${hostname()}/${process.pid}/${newNonce().slice(0, 8)}`;
   const resumes = new ResumeCounts();
   const report = reportEngine(bus, owner, () => resumes.addTo(addUploads(engine.stats(), pages)));
   const written = new WrittenTokens();
