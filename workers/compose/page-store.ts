@@ -1,4 +1,5 @@
 import { readFile, writeFile } from 'node:fs/promises';
+import { isFamily } from '../../src/base/errors.ts';
 import type { Logger } from '../../src/base/log.ts';
 import type { EngineStats, PageCarrier, SavedPage, WantedPage } from '../../src/engine/index.ts';
 import type { ObjectStore } from '../../src/storage/index.ts';
@@ -36,7 +37,7 @@ const maxPauseMs = 60_000;
  * Carries page files between an engine's disk and the object store.
  *
  * P1 Nothing here rejects, and nobody waits for an upload: a page that is lost is computed again.
- * P2 An upload is create-once, so pages that are there stay as they are; only a damaged one is replaced.
+ * P2 An upload is create-once, so pages that are there stay as they are; only a damaged one is deleted or replaced.
  * P3 After a failure the store is left alone for a second, doubling to a minute: uploads are dropped and downloads
  *    answered with "not there", so that an engine computes instead of waiting.
  */
@@ -85,7 +86,8 @@ export class PageStore implements PageCarrier {
       if (found !== undefined) await writeFile(path, found.body);
     } catch (error) {
       this.#counts.failed++;
-      this.#pause(error);
+      if (isFamily(error, 'corrupt')) await this.#removeDamaged(pageKeys.page(tenant, digest, name), error);
+      else this.#pause(error);
       return false;
     } finally {
       this.#downloads.end(bytes);
@@ -105,6 +107,12 @@ export class PageStore implements PageCarrier {
   close(): void {
     this.#closed.abort();
     this.#dropWaiting();
+  }
+
+  /** So that it can be uploaded again: an upload does not replace what is there. */
+  async #removeDamaged(key: string, err: unknown): Promise<void> {
+    this.#deps.log.warn({ err, key }, 'a damaged page is deleted from the object store');
+    await this.#deps.store.delete([key]).catch((error: unknown) => this.#pause(error));
   }
 
   get #isPaused(): boolean {

@@ -21,6 +21,8 @@ export interface RemotePagesOptions {
 
 /** Of one chain, once its first page was found: the store's latency is hidden by so many pages under way. */
 const maxAhead = 16;
+/** The carrier holds them in memory on their way; the largest models have pages of 36 MB. */
+const maxAheadBytes = 128 * 2 ** 20;
 
 /**
  * Pages in the object store, which another process can reach: it uploads files it is told of, and downloads files this
@@ -58,7 +60,8 @@ export class RemotePages implements PageTier {
     this.#folder = folder;
     this.#pages = new ExpectedPages(nowMs);
     this.#choice = new RestoreChoice(disk.fileBytes, nowMs);
-    this.#ahead = Math.min(maxAhead, Math.floor(disk.stats().budgetBytes / disk.fileBytes / 4));
+    const aheadBytes = Math.min(disk.stats().budgetBytes / 4, maxAheadBytes);
+    this.#ahead = Math.min(maxAhead, Math.floor(aheadBytes / disk.fileBytes));
   }
 
   /** A request with this prefix has come. @param names of its pages, in order */

@@ -1,6 +1,7 @@
 import { mkdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { AppError } from '../../../src/base/errors.ts';
 import type { EngineStats, SavedPage, WantedPage } from '../../../src/engine/index.ts';
 import { MemoryObjectStore } from '../../../src/storage/index.ts';
 import { pageKeys } from '../../../src/storage/page-keys.contract.ts';
@@ -167,6 +168,19 @@ describe('PageStore', () => {
     await mkdir(want(1).path);
     expect(await pages.download(want(1))).toBe(false);
     expect(await pages.download({ ...want(1), path: join(dirname(folder), 'no', 'such', 'folder', 'x') })).toBe(false);
+  });
+
+  it('deletes a page whose bytes are not those that were stored, so that it is uploaded again (P2)', async () => {
+    const inner = new MemoryObjectStore();
+    await inner.put(keyOf(1), Buffer.from('page 1'));
+    const damaged = new CountingObjectStore(inner);
+    damaged.get = () => Promise.reject(new AppError('corrupt.checksum', 'bytes differ'));
+    const carrier = new PageStore({ store: damaged, log, nowMs: () => 0 });
+    expect(await carrier.download(want(1))).toBe(false);
+    expect(await inner.head(keyOf(1))).toBeUndefined();
+    carrier.upload(await save(1));
+    await carrier.settled();
+    expect(carrier.stats()).toMatchObject({ failed: 1, uploaded: 1 });
   });
 
   it('ends a download that takes too long', async () => {
