@@ -299,7 +299,7 @@ function workerWith({ bus }: TestApi, engine: Pick<LineRunnerDeps, 'generate' | 
     card: modelCard,
     clock: systemClock,
   });
-  return ({ batch, line, seed, signal }) =>
+  return ({ batch, line, seed, signal, journal }) =>
     runner.run({
       name: `${batch.id}/${line.index}`,
       tenant: batch.tenant,
@@ -308,6 +308,7 @@ function workerWith({ bus }: TestApi, engine: Pick<LineRunnerDeps, 'generate' | 
       priority: 0,
       signal,
       onProgress: () => {},
+      journal,
       openDeltas: buildDeltaPublisher(bus, batch.id),
     });
 }

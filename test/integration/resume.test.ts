@@ -189,8 +189,8 @@ describe('a line whose worker ended in mid-answer', () => {
       expect(ext.resumed).toBe('exact');
     }
     const wasted = [...answers.values()].map(({ ext }) => ext.wasted_tokens);
-    expect(Math.max(...wasted)).toBeGreaterThan(0);
-    // two requests under the last line, each kill costs each of them an interval at most
+    // two requests under the last line, each kill costs each of them an interval at most; a checkpoint written just
+    // before the kill, or news that got lost, make it less
     for (const tokens of wasted) expect(tokens).toBeLessThanOrEqual(kills * 2 * intervalTokens);
     console.info(`${kills} kills`, JSON.stringify([...answers.values()].map(({ ext }) => ext)));
     expect(await listBlobs(batchId)).toBe(0);
@@ -213,7 +213,10 @@ describe('a line whose worker ended in mid-answer', () => {
       pieces += 1;
       if (pieces === 100) process.kill(pidOfWorker(), 'SIGKILL');
     }
-    const message = whole.choices[0]?.message as { readonly content: string; readonly reasoning_content: string };
+    const message = whole.choices[0]?.message as unknown as {
+      readonly content: string;
+      readonly reasoning_content: string;
+    };
     expect(pieces).toBeGreaterThan(100);
     expect(text).toBe(`${message.reasoning_content}${message.content}`);
   });
