@@ -3,6 +3,7 @@ import { BlockBudget } from '../../src/engine/kv/block-budget.ts';
 import { NoPrefixCache } from '../../src/engine/kv/no-prefix-cache.ts';
 import { pageBytes } from '../../src/engine/kv/page-shape.ts';
 import { RadixPrefixCache } from '../../src/engine/kv/radix-prefix-cache.ts';
+import type { RemotePages } from '../../src/engine/kv/remote-pages.ts';
 import type {
   ChatMessage,
   GenerateCheckpoint,
@@ -19,6 +20,8 @@ export interface TestEngineOptions extends Partial<EngineOptions> {
   /** Blocks of 256 rows in all. */
   readonly blocks?: number;
   readonly tier?: PageTier | null;
+  /** To be the last tier of `tier`. */
+  readonly remotePages?: RemotePages | null;
   /** False: the plain engine, which keeps nothing. */
   readonly cache?: boolean;
   readonly tokenizer?: Tokenizer;
@@ -40,7 +43,8 @@ export function openTestEngine(runner: ModelRunner, options: TestEngineOptions =
       budget,
       cache,
       tier,
-      tierStats: () => ({ disk: tier?.stats() ?? null, remote: null }),
+      tierStats: () => ({ disk: tier?.stats() ?? null, remote: options.remotePages?.stats() ?? null }),
+      remotePages: options.remotePages ?? null,
       nowMs: options.nowMs ?? (() => 0),
     },
     { maxSequences: options.maxSequences ?? 16, prefillTokens: options.prefillTokens ?? 256 },
