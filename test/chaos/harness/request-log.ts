@@ -53,7 +53,9 @@ export class RequestLog {
     }
   }
 
-  #take({ type, id, pid, tokens, atMs }: RequestLogEntry): void {
+  #take({ type, id: wireId, pid, tokens, atMs }: RequestLogEntry): void {
+    // every try of a request has a number of its own behind its name
+    const id = wireId.replace(/#\d+$/, '');
     const runs = this.#runs.get(id) ?? [];
     this.#runs.set(id, runs);
     if (type === 'start') runs.push({ pid, start: tokens, last: tokens, isEnded: false });

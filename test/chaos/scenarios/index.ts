@@ -7,6 +7,7 @@ import { killScenarios } from './kills.ts';
 import { missingScenarios } from './missing.ts';
 import { redisScenarios } from './redis.ts';
 import { storeScenarios } from './store.ts';
+import { webhookScenarios } from './webhooks.ts';
 import { workerScenarios } from './workers.ts';
 
 export const scenarios: readonly Scenario[] = [
@@ -17,6 +18,7 @@ export const scenarios: readonly Scenario[] = [
   ...redisScenarios,
   ...storeScenarios,
   ...inputScenarios,
+  ...webhookScenarios,
   ...missingScenarios,
   ...killScenarios,
 ];

@@ -26,7 +26,7 @@ const victims: readonly (readonly [Role, number])[] = [
 /** Kills that wait for a moment when tokens are produced; of the others some fall into one by chance. */
 const producingShare = 0.75;
 /** A stack that produces nothing for so long is killed all the same: it may be a crash loop. */
-const patienceMs = 8_000;
+const patienceMs = 30_000;
 const defaultKills = 500;
 const linesAKill = 4;
 

@@ -19,7 +19,6 @@ function lacking(name: string, about: string, setting: RegExp): Scenario {
 
 /** Scenarios of features that the product does not have yet; the ratchet names them as broken. */
 export const missingScenarios: readonly Scenario[] = [
-  lacking('webhook_receiver_down', 'the receiver of a webhook is away for a while: it hears once, later', /WEBHOOK/),
   lacking(
     'budget_hit_mid_batch',
     'the token budget of a batch is spent in the middle: what is finished stays',
