@@ -8,11 +8,11 @@ import type { LineResult, LogEntry, PlannedUnit } from './records.schema.ts';
  *
  * Q1. A claim followed by a claim of another owner, with nothing written in between and no sign of life of its owner
  *     later, ended without a word: a death. Workers that stop in order write a segment, at least an empty one.
- * Q2. After `sharedDeaths` claims without a result a unit's lines run one at a time, in the order of the plan. A death
+ * Q2. After `sharedDeaths` claims without progress a unit's lines run one at a time, in the order of the plan. A death
  *     then has one suspect: the first line without a result.
  * Q3. A line whose owner died `deaths` times while it ran alone, with no progress in between, is set aside.
- * Q4. Kills from outside cannot be told from deaths by the line. Progress clears the line: a segment, so also a
- *     checkpoint, of any owner since.
+ * Q4. Kills from outside cannot be told from deaths by the line. Progress of any owner since clears the line: a
+ *     result, or a checkpoint that is longer than those before.
  */
 export interface LineDeath {
   readonly owner: string;
@@ -28,16 +28,16 @@ export interface Suspicion {
   readonly deaths: readonly LineDeath[];
 }
 
-/** Claims without a result after which lines run one at a time. */
+/** Claims without progress after which lines run one at a time. */
 export const sharedDeaths = 2;
 
-/** Lines at the same time under a claim that is the n-th in a row without result (itself counted). */
-export function laneTotal(lineConcurrency: number, fruitlessClaims: number): number {
-  return fruitlessClaims > sharedDeaths ? 1 : lineConcurrency;
+/** Lines at the same time under a claim that is the n-th in a row without progress (itself counted). */
+export function laneTotal(lineConcurrency: number, stuckClaims: number): number {
+  return stuckClaims > sharedDeaths ? 1 : lineConcurrency;
 }
 
-/** Fewer fruitless claims than this cannot convict anybody: shared ones, those alone, and the one that runs now. */
-export const minFruitlessClaims = (deaths: number): number => sharedDeaths + deaths + 1;
+/** Fewer claims without progress than this cannot convict anybody: shared ones, those alone, and the one that runs now. */
+export const minStuckClaims = (deaths: number): number => sharedDeaths + deaths + 1;
 
 export interface TimedEntry {
   readonly entry: LogEntry;
@@ -47,20 +47,27 @@ export interface TimedEntry {
 /** Pure: what the log of a unit says about its lines; null while nobody is convicted. */
 export function findSuspect(log: readonly TimedEntry[], unit: PlannedUnit, deaths: number): Suspicion | null {
   const finished = new Set<number>();
-  let fruitless = 0;
+  let stuck = 0;
+  let bestTokens = 0;
   let claims: (Omit<LineDeath, 'replacedMs'> & { readonly alone: boolean })[] = [];
   for (const { entry, atMs } of log) {
     if (entry.type === 'seal') return null;
     if (entry.type === 'segment') {
+      const tokens = entry.checkpoint?.tokens ?? 0;
+      const isLonger = tokens > bestTokens;
+      // written by an owner that may die all the same, at the same place again
+      if (entry.results.length === 0 && entry.checkpoint !== undefined && !isLonger) continue;
       claims = [];
-      if (entry.results.length > 0) fruitless = 0;
+      if (entry.results.length > 0 || isLonger) stuck = 0;
+      // as in the unit log: finished lines leave the checkpoints, so the next one may be shorter
+      bestTokens = entry.results.length > 0 ? 0 : Math.max(bestTokens, tokens);
       for (const { index } of entry.results) finished.add(index);
       continue;
     }
-    fruitless += 1;
+    stuck += 1;
     const { owner, epoch } = entry;
     claims = claims.filter((claim) => claim.owner !== owner);
-    claims.push({ owner, epoch, claimedMs: atMs, alone: fruitless > sharedDeaths });
+    claims.push({ owner, epoch, claimedMs: atMs, alone: stuck > sharedDeaths });
   }
   // the last claim may well be at work
   const dead = claims.flatMap(({ alone, ...claim }, place) => {

@@ -2,7 +2,7 @@ import type { Logger } from '../base/log.ts';
 import type { ObjectStore } from '../storage/index.ts';
 import type { BatchWatch } from './batch-watch.ts';
 import { readLines } from './line-reader.ts';
-import { buildQuarantinedResult, findSuspect, minFruitlessClaims, readTimedLog } from './line-suspicion.ts';
+import { buildQuarantinedResult, findSuspect, minStuckClaims, readTimedLog } from './line-suspicion.ts';
 import { lineTokenOf } from './line-token.ts';
 import type { BatchRecord, PlannedUnit } from './records.schema.ts';
 
@@ -33,8 +33,8 @@ export class LineQuarantine {
   async look(record: BatchRecord, watch: BatchWatch): Promise<number> {
     let total = 0;
     for (const unit of watch.openUnits()) {
-      const { fruitlessClaims, epoch } = watch.logOf(unit.id).state;
-      if (fruitlessClaims < minFruitlessClaims(this.#deps.lineDeaths) || this.#seen.get(unit.id) === epoch) continue;
+      const { stuckClaims, epoch } = watch.logOf(unit.id).state;
+      if (stuckClaims < minStuckClaims(this.#deps.lineDeaths) || this.#seen.get(unit.id) === epoch) continue;
       this.#seen.set(unit.id, epoch);
       if (await this.#lookAt(record, watch, unit)) total += 1;
     }

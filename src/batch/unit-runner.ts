@@ -85,7 +85,7 @@ export async function runUnit(deps: UnitRunnerDeps, signal: AbortSignal): Promis
   try {
     const seeds = new Map(deps.unit.lines.map(({ index, seed }) => [index, seed]));
     const todo = deps.lines.filter(({ index }) => !done.has(index));
-    const lanes = laneTotal(deps.lineConcurrency, log.state.fruitlessClaims);
+    const lanes = laneTotal(deps.lineConcurrency, log.state.stuckClaims);
     await runAll(todo, lanes, { stop, signal }, async (line) => {
       const seed = seeds.get(line.index) ?? 0;
       const task = { line, seed, signal: stop.signal, journal: journal.open(line.index) };

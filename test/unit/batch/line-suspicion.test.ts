@@ -44,6 +44,24 @@ describe('findSuspect', () => {
     expect(findSuspect(log, unit, 3)).toBeNull();
   });
 
+  it('clears the line when its checkpoints grow, and only then', () => {
+    const saved = (tokens: number): TimedEntry =>
+      timed({
+        version: 1,
+        type: 'segment',
+        epoch,
+        results: [],
+        checkpoint: { sha256: 'a'.repeat(64), bytes: 1, tokens },
+        nonce: `s${atMs}`,
+      });
+    // it dies at one place, beyond its last checkpoint
+    const same = ['a', 'b', 'c', 'd', 'e', 'f', 'g'].flatMap((owner) => [claim(owner), saved(64)]);
+    expect(findSuspect(same, unit, 3)?.lineIndex).toBe(0);
+    epoch = 0;
+    const growing = ['a', 'b', 'c', 'd', 'e', 'f', 'g'].flatMap((owner, life) => [claim(owner), saved(64 * life)]);
+    expect(findSuspect(growing, unit, 3)).toBeNull();
+  });
+
   it('does not count an owner that is heard of again', () => {
     // one worker that is refused by something else again and again
     expect(

@@ -31,10 +31,10 @@ type Step =
   | { readonly type: 'pass'; readonly ms: number }
   | { readonly type: 'jump'; readonly ms: number };
 
-const workers = 3;
+const workerTotal = 3;
 const windowMs = 3_600_000;
-const worker = fc.nat({ max: workers - 1 });
-const step: fc.Arbitrary<Step> = fc.oneof(
+const anyWorker = fc.nat({ max: workerTotal - 1 });
+const anyStep: fc.Arbitrary<Step> = fc.oneof(
   {
     weight: 4,
     arbitrary: fc.record({ type: fc.constant('sweep' as const), janitor: fc.constantFrom(0 as const, 1 as const) }),
@@ -47,19 +47,22 @@ const step: fc.Arbitrary<Step> = fc.oneof(
       applied: fc.boolean(),
     }),
   },
-  { weight: 4, arbitrary: fc.record({ type: fc.constant('claim' as const), worker, unit: fc.nat({ max: 1 }) }) },
+  {
+    weight: 4,
+    arbitrary: fc.record({ type: fc.constant('claim' as const), worker: anyWorker, unit: fc.nat({ max: 1 }) }),
+  },
   {
     weight: 6,
     arbitrary: fc.record({
       type: fc.constant('append' as const),
-      worker,
+      worker: anyWorker,
       place: fc.nat({ max: 1 }),
       outcome: fc.constantFrom('completed' as const, 'failed' as const),
       lost: fc.boolean(),
     }),
   },
-  { weight: 3, arbitrary: fc.record({ type: fc.constant('seal' as const), worker, lost: fc.boolean() }) },
-  { weight: 1, arbitrary: fc.record({ type: fc.constant('crash' as const), worker }) },
+  { weight: 3, arbitrary: fc.record({ type: fc.constant('seal' as const), worker: anyWorker, lost: fc.boolean() }) },
+  { weight: 1, arbitrary: fc.record({ type: fc.constant('crash' as const), worker: anyWorker }) },
   { weight: 1, arbitrary: fc.constant({ type: 'cancel' as const }) },
   {
     weight: 1,
@@ -201,15 +204,15 @@ class Run {
     isLost: boolean,
     run: (worker: Worker) => readonly [Promise<unknown>, boolean] | null,
   ): Promise<void> {
-    const worker = this.workers.get(index);
-    if (worker === undefined) return;
+    const held = this.workers.get(index);
+    if (held === undefined) return;
     let left = isLost ? 1 : 0;
     this.store.plan = ({ operation }) => {
       if (operation !== 'create' || left === 0) return 'none';
       left -= 1;
       return 'after';
     };
-    const written = run(worker);
+    const written = run(held);
     if (written !== null) {
       const [write, isTaken] = written;
       const error = await write.then(
@@ -261,6 +264,6 @@ async function live(steps: readonly Step[]): Promise<void> {
 
 describe('batches, units and owners', () => {
   it('do what the reference model does, whatever crashes, comes late, comes twice or gets lost', async () => {
-    await fc.assert(fc.asyncProperty(fc.array(step, { maxLength: 40 }), live), { numRuns: 60 });
+    await fc.assert(fc.asyncProperty(fc.array(anyStep, { maxLength: 40 }), live), { numRuns: 60 });
   }, 60_000);
 });
