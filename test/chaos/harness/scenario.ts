@@ -52,6 +52,12 @@ export async function onStack(
   return { ...outcome, problems: [...outcome.problems, ...left.map((line) => `process left: ${line}`)] };
 }
 
+/** A kill after which nothing was left to do proves nothing. */
+export function requireRecovery(outcome: Outcome): Outcome {
+  if (outcome.recoverySeconds !== null) return outcome;
+  return { ...outcome, problems: [...outcome.problems, 'no token was produced after the kill'] };
+}
+
 /** What several batches of one scenario came to together. */
 export function joinOutcomes(outcomes: readonly Outcome[]): Outcome {
   const total = (pick: (outcome: Outcome) => number): number => outcomes.reduce((sum, one) => sum + pick(one), 0);

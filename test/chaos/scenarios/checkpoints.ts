@@ -2,7 +2,7 @@ import { sha256Hex } from '../../../src/base/hash.ts';
 import { keys } from '../../../src/storage/index.ts';
 import type { ChaosStack } from '../harness/chaos-stack.ts';
 import { runThrough } from '../harness/run-through.ts';
-import { onStack, type Scenario } from '../harness/scenario.ts';
+import { onStack, requireRecovery, type Scenario } from '../harness/scenario.ts';
 import { until } from '../harness/until.ts';
 
 const tenant = 'default';
@@ -46,10 +46,10 @@ async function replaceCheckpoint(
 /** A worker dies after its first checkpoint, and the next one finds the checkpoint changed. */
 function resumedFrom(change: (body: Record<string, unknown>) => unknown): Scenario['run'] {
   return ({ lines }) =>
-    onStack({}, (chaos) =>
-      runThrough(chaos, {
+    onStack({}, async (chaos) => {
+      const outcome = await runThrough(chaos, {
         lines: lines ?? 6,
-        tokens: 300,
+        tokens: 1_000,
         when: 'submitted',
         harm: async ({ id }) => {
           await until('checkpoint', async () => (await findNaming(chaos, id)).length > 0);
@@ -57,8 +57,10 @@ function resumedFrom(change: (body: Record<string, unknown>) => unknown): Scenar
           await replaceCheckpoint(chaos, id, change);
           await chaos.killAndAwaitNext('analysis');
         },
-      }),
-    );
+        deadlineMs: 600_000,
+      });
+      return requireRecovery(outcome);
+    });
 }
 
 /** What a worker finds of the one before it. */

@@ -4,7 +4,7 @@ import { openWorkQueue } from '../../../src/queue/index.ts';
 import { keys } from '../../../src/storage/index.ts';
 import type { ChaosStack } from '../harness/chaos-stack.ts';
 import { runThrough } from '../harness/run-through.ts';
-import { onStack, type Scenario } from '../harness/scenario.ts';
+import { onStack, requireRecovery, type Scenario } from '../harness/scenario.ts';
 import { until } from '../harness/until.ts';
 
 /** Beyond the lock of 5 s and the search for stalled jobs every 2 s: another worker has the unit by then. */
@@ -34,17 +34,20 @@ export const workerScenarios: readonly Scenario[] = [
     name: 'worker_sigkill_mid_decode',
     about: 'the worker and its engine are killed while tokens are produced: every line once',
     run: ({ lines, kills }) =>
-      onStack({}, (chaos) =>
-        runThrough(chaos, {
+      onStack({}, async (chaos) => {
+        const outcome = await runThrough(chaos, {
           lines: lines ?? 30,
+          tokens: 160,
           harm: async () => {
             for (let kill = 0; kill < (kills ?? 2); kill++) {
               await until('token', () => chaos.requestLog.isProducing());
               await chaos.killAndAwaitNext('analysis');
             }
           },
-        }),
-      ),
+          deadlineMs: 300_000,
+        });
+        return requireRecovery(outcome);
+      }),
   },
   {
     name: 'worker_sigstop_zombie',
