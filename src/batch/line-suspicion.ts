@@ -44,31 +44,15 @@ export interface TimedEntry {
   readonly atMs: number;
 }
 
+interface Claim extends Omit<LineDeath, 'replacedMs'> {
+  readonly alone: boolean;
+}
+
 /** Pure: what the log of a unit says about its lines; null while nobody is convicted. */
 export function findSuspect(log: readonly TimedEntry[], unit: PlannedUnit, deaths: number): Suspicion | null {
-  const finished = new Set<number>();
-  let stuck = 0;
-  let bestTokens = 0;
-  let claims: (Omit<LineDeath, 'replacedMs'> & { readonly alone: boolean })[] = [];
-  for (const { entry, atMs } of log) {
-    if (entry.type === 'seal') return null;
-    if (entry.type === 'segment') {
-      const tokens = entry.checkpoint?.tokens ?? 0;
-      const isLonger = tokens > bestTokens;
-      // written by an owner that may die all the same, at the same place again
-      if (entry.results.length === 0 && entry.checkpoint !== undefined && !isLonger) continue;
-      claims = [];
-      if (entry.results.length > 0 || isLonger) stuck = 0;
-      // as in the unit log: finished lines leave the checkpoints, so the next one may be shorter
-      bestTokens = entry.results.length > 0 ? 0 : Math.max(bestTokens, tokens);
-      for (const { index } of entry.results) finished.add(index);
-      continue;
-    }
-    stuck += 1;
-    const { owner, epoch } = entry;
-    claims = claims.filter((claim) => claim.owner !== owner);
-    claims.push({ owner, epoch, claimedMs: atMs, alone: stuck > sharedDeaths });
-  }
+  const folded = foldClaims(log);
+  if (folded === null) return null;
+  const { claims, finished } = folded;
   // the last claim may well be at work
   const dead = claims.flatMap(({ alone, ...claim }, place) => {
     const next = claims[place + 1];
@@ -76,6 +60,36 @@ export function findSuspect(log: readonly TimedEntry[], unit: PlannedUnit, death
   });
   if (dead.length < deaths) return null;
   return { lineIndex: unit.lines.find(({ index }) => !finished.has(index))?.index ?? null, deaths: dead };
+}
+
+/** Claims in a row with nothing in between, each owner's last only; null for a unit that is sealed. */
+function foldClaims(
+  log: readonly TimedEntry[],
+): { readonly claims: readonly Claim[]; readonly finished: ReadonlySet<number> } | null {
+  const finished = new Set<number>();
+  let stuck = 0;
+  let bestTokens = 0;
+  let claims: Claim[] = [];
+  for (const { entry, atMs } of log) {
+    if (entry.type === 'seal') return null;
+    if (entry.type === 'claim') {
+      const { owner, epoch } = entry;
+      stuck += 1;
+      claims = claims.filter((claim) => claim.owner !== owner);
+      claims.push({ owner, epoch, claimedMs: atMs, alone: stuck > sharedDeaths });
+      continue;
+    }
+    const { results, checkpoint } = entry;
+    const tokens = checkpoint?.tokens ?? 0;
+    const isProgress = results.length > 0 || tokens > bestTokens;
+    // as in the unit log: finished lines leave the checkpoints, so the next one may be shorter
+    bestTokens = results.length > 0 ? 0 : Math.max(bestTokens, tokens);
+    for (const { index } of results) finished.add(index);
+    if (isProgress) stuck = 0;
+    // a checkpoint that is not longer was written by an owner that may die all the same, at the same place again
+    if (isProgress || checkpoint === undefined) claims = [];
+  }
+  return { claims, finished };
 }
 
 /** Reads a unit's log with its times. @throws `corrupt.*`, `transient.*` */
