@@ -85,6 +85,7 @@ async function start(config: Config, log: Logger): Promise<RunningProcess> {
         request,
         seed,
         priority,
+        deadlineMs: batch.expires_at * 1_000,
         signal,
         onProgress: (progress) => tell(line.custom_id, progress),
         journal,

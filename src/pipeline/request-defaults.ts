@@ -13,8 +13,7 @@ export const neutralSampling: Omit<SamplingOptions, 'seed'> = {
 };
 
 /** What most requests leave as it is. */
-export const engineDefaults: Pick<GenerateRequest, 'deadlineMs' | 'stream' | 'checkpointEvery' | 'resume'> = {
-  deadlineMs: null,
+export const engineDefaults: Pick<GenerateRequest, 'stream' | 'checkpointEvery' | 'resume'> = {
   stream: false,
   // what a lost engine process costs a line at the most
   checkpointEvery: { tokens: 64, ms: 5_000 },

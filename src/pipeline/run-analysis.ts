@@ -55,6 +55,7 @@ export function buildAnalysisRequest(
         ? { type: 'text' }
         : { type: 'json-schema', schema: buildAnswerSchema(request.schema, documents.length, pageTotal) },
     priority: line.priority,
+    deadlineMs: line.deadlineMs,
   };
 }
 

@@ -22,6 +22,8 @@ export interface LineContext {
   /** Used when the request names none. */
   readonly seed: number;
   readonly priority: number;
+  /** Unix time by which the line's batch wants its answer; null: any time. */
+  readonly deadlineMs: number | null;
 }
 
 /** Everything before the last message is what other lines may share; several answers share all of it. */
@@ -45,6 +47,7 @@ export function buildChatRequest(line: LineContext, request: ChatRequest, choice
     thinkingBudget: request.thinkingBudget ?? (needsForm ? Math.floor(maxTokens / 2) : null),
     format: request.format,
     priority: line.priority,
+    deadlineMs: line.deadlineMs,
     stream: request.stream !== null,
   };
 }

@@ -5,8 +5,11 @@ import type { Effort } from './generation.ts';
 import type { LineContext } from './run-chat.ts';
 import { presentNotice } from './wire.ts';
 
-export function buildEmbedRequest({ name, priority }: LineContext, { inputs }: EmbeddingsRequest): EmbedRequest {
-  return { id: name, inputs, priority, deadlineMs: null };
+export function buildEmbedRequest(
+  { name, priority, deadlineMs }: LineContext,
+  { inputs }: EmbeddingsRequest,
+): EmbedRequest {
+  return { id: name, inputs, priority, deadlineMs };
 }
 
 /** OpenAI's list of embeddings, in the order of the inputs. @throws `bug.invariant` when one is missing or misshapen */

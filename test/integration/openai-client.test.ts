@@ -306,6 +306,7 @@ function workerWith({ bus }: TestApi, engine: Pick<LineRunnerDeps, 'generate' | 
       request: parseLineRequest(line.url, line.body, [modelCard.id], { streaming: batch.priority === 'interactive' }),
       seed,
       priority: 0,
+      deadlineMs: null,
       signal,
       onProgress: () => {},
       journal,

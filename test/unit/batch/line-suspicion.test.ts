@@ -51,7 +51,7 @@ describe('findSuspect', () => {
         type: 'segment',
         epoch,
         results: [],
-        checkpoint: { sha256: 'a'.repeat(64), bytes: 1, tokens },
+        checkpoint: { sha256: 'a'.repeat(64), tokens },
         nonce: `s${atMs}`,
       });
     // it dies at one place, beyond its last checkpoint

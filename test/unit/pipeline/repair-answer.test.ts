@@ -27,7 +27,7 @@ function chatOf(more: object = {}): ChatRequest {
   return request.chat;
 }
 
-const line = { name: 'b/0', tenant: 'default', seed: 7, priority: 1 };
+const line = { name: 'b/0', tenant: 'default', seed: 7, priority: 1, deadlineMs: null };
 const broken: Partial<GenerateResult> = { content: '["red","red"]', schemaError: 'must NOT have duplicate items' };
 
 /** An engine that answers in the order given. */

@@ -34,6 +34,7 @@ function setUp(generate: (asked: Asked, index: number) => Promise<Partial<Genera
       request: parseLineRequest('/v1/chat/completions', chat, [modelCard.id], { streaming: true }),
       seed: 77,
       priority: 0,
+      deadlineMs: 90_000,
       signal: new AbortController().signal,
       onProgress: () => {},
       journal: new MemoryJournal(),

@@ -27,6 +27,7 @@ function run(body: object, answer: Partial<EmbedResult> = {}) {
     request: parseLineRequest('/v1/embeddings', { model: modelCard.id, ...body }, [modelCard.id]),
     seed: 1,
     priority: 4,
+    deadlineMs: 90_000,
     signal: new AbortController().signal,
     onProgress: () => {},
     journal: new MemoryJournal(),
@@ -40,7 +41,7 @@ describe('embeddings', () => {
     const { asked, done } = run({ input: ['a', [5, 6]] });
     const { statusCode, body } = await done;
     expect(statusCode).toBe(200);
-    expect(asked).toEqual([{ id: 'batch_1/0', inputs: ['a', [5, 6]], priority: 4, deadlineMs: null }]);
+    expect(asked).toEqual([{ id: 'batch_1/0', inputs: ['a', [5, 6]], priority: 4, deadlineMs: 90_000 }]);
     expect(body).toMatchObject({
       object: 'list',
       data: [

@@ -41,6 +41,7 @@ function setUp(generate: (request: GenerateRequest) => Partial<GenerateResult>) 
       request: parseLineRequest(url, { model: 'nano', ...body }, ['nano']),
       seed: 77,
       priority: 1,
+      deadlineMs: null,
       signal: new AbortController().signal,
       onProgress: () => {},
       journal: new MemoryJournal(),

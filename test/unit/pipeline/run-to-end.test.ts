@@ -229,8 +229,8 @@ describe('embedToEnd', () => {
       return { vectors: [], width: 4, promptTokens: 0 };
     };
     const journal = new MemoryJournal(2);
-    const request = { id: 'e', inputs: [], priority: 0, deadlineMs: null };
-    const { effort } = await embedToEnd(embed, request, { signal: never, journal });
+    const asked = { id: 'e', inputs: [], priority: 0, deadlineMs: null };
+    const { effort } = await embedToEnd(embed, asked, { signal: never, journal });
     // the claim before, and three tries under this one
     expect(effort).toEqual({ attempts: 4, resumedFrom: null, resumed: null, wastedTokens: 0 });
   });
