@@ -14,11 +14,7 @@ export function loadRatchet(): Ratchet {
 /** Writes down that a scenario is fixed. */
 export function promote(name: string): void {
   const ratchet: Ratchet = { ...loadRatchet(), [name]: { state: 'fixed' } };
-  const lines = Object.entries(ratchet).map(([key, { state, ...reason }]) => {
-    const fields = Object.entries({ state, ...reason }).map(([field, text]) => `"${field}": ${JSON.stringify(text)}`);
-    return `  ${JSON.stringify(key)}: { ${fields.join(', ')} }`;
-  });
-  writeFileSync(file, `{\n${lines.join(',\n')}\n}\n`);
+  writeFileSync(file, `${JSON.stringify(ratchet, null, 2)}\n`);
 }
 
 /** What is wrong with a result by the ratchet; null: it is as written down. */
