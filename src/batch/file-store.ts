@@ -19,6 +19,8 @@ export interface StoredBytes {
   readonly tenant: string;
   readonly bytes: number;
   readonly sha256: string;
+  /** The entry that would delete the bytes if nothing became of them. */
+  readonly expiring: string;
 }
 
 export interface FileDescription {
@@ -81,7 +83,7 @@ export class FileStore {
         await this.#store.delete([expiring]).catch(() => {});
         throw error;
       });
-    return { id, tenant, bytes, sha256 };
+    return { id, tenant, bytes, sha256, expiring };
   }
 
   /** Makes stored bytes a file. */
@@ -107,8 +109,8 @@ export class FileStore {
   }
 
   /** Removes bytes that will not become a file. */
-  async dropBytes({ tenant, id }: StoredBytes): Promise<void> {
-    await this.#store.delete([keys.fileContent(tenant, id)]);
+  async dropBytes({ tenant, id, expiring }: StoredBytes): Promise<void> {
+    await this.#store.delete([keys.fileContent(tenant, id), expiring]);
   }
 
   async saveFile(

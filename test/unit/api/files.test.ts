@@ -191,7 +191,10 @@ describe('files', () => {
     const answer = await api.app.inject({ method: 'DELETE', url: `/v1/files/${id}` });
     expect(answer.json()).toEqual({ id, object: 'file', deleted: true });
     expect((await api.app.inject(`/v1/files/${id}`)).statusCode).toBe(404);
-    expect(await storedKeys(api)).toEqual([]);
+    // a tombstone without content, and the entry of the upload that would have cleaned up after it
+    const left = await storedKeys(api);
+    expect(left.filter((key) => !/^v1\/(?:deleted|expiring)\//.test(key))).toEqual([]);
+    expect(left.length).toBeLessThanOrEqual(2);
   });
 
   it.each([
