@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -35,6 +36,8 @@ interface Finished {
 interface Started {
   readonly kill: (signal: NodeJS.Signals) => void;
   readonly finished: Promise<Finished>;
+  /** It has said something, so it runs and hears signals. */
+  readonly speaking: Promise<unknown>;
 }
 
 /** Knows nothing but the data folder, as a user who set `QUIRE_DATA_DIR` and reads `--help`. */
@@ -50,7 +53,8 @@ function start(...args: string[]): Started {
     out,
     err,
   }));
-  return { kill: (signal) => child.kill(signal), finished };
+  const speaking = Promise.race([child.stdout, child.stderr].map((stream) => once(stream, 'data')));
+  return { kill: (signal) => child.kill(signal), finished, speaking };
 }
 
 const quire = (...args: string[]): Promise<Finished> => start(...args).finished;
@@ -135,9 +139,11 @@ describe('the command line', () => {
   });
 
   it('leaves a batch running when the watching is stopped', async () => {
-    const id = await submit('contract-1.md', '--ask', 'one?', ...long);
+    // the longest of so many answers is long
+    const questions = Array.from({ length: 8 }, (_, index) => ['--ask', `${index}?`]).flat();
+    const id = await submit('contract-1.md', ...questions, ...long);
     const watching = start('watch', id);
-    await new Promise((resolve) => setTimeout(resolve, 2_000));
+    await watching.speaking;
     watching.kill('SIGINT');
     const { code, err } = await watching.finished;
     expect([code, err]).toEqual([130, expect.stringContaining(`the batch goes on; follow it with: quire watch ${id}`)]);
