@@ -95,10 +95,7 @@ describe('the spine', () => {
 
   it('cancels a running batch and keeps what is finished', async () => {
     const { client } = stack;
-    const created = await submitQuestions(client, sampleDocuments(3), 8, {
-      max_completion_tokens: 200,
-      thinking_budget: 150,
-    });
+    const created = await submitQuestions(client, sampleDocuments(3), 16);
     let cancelled = false;
     const batch = await pollToEnd(client, created.id, ({ status, request_counts: now }) => {
       if (cancelled || status !== 'in_progress' || (now?.completed ?? 0) < 1) return;
@@ -107,12 +104,12 @@ describe('the spine', () => {
     });
     expect(batch.status).toBe('cancelled');
     const counts = batch.request_counts ?? { total: 0, completed: 0, failed: 0 };
-    expect(counts.completed + counts.failed).toBe(24);
+    expect(counts.completed + counts.failed).toBe(48);
     const finished = await readLines(client, batch.output_file_id);
     const rest = await readLines(client, batch.error_file_id);
     expect(finished.length).toBe(counts.completed);
     expect(rest.length).toBe(counts.failed);
-    expect(new Set(customIds([...finished, ...rest])).size).toBe(24);
+    expect(new Set(customIds([...finished, ...rest])).size).toBe(48);
   });
 
   it('refuses a second start on the same data folder', async () => {
