@@ -64,7 +64,7 @@ function printForPeople(
   if (notice !== null) console.log(`note: ${notice}\n`);
   console.log(`${summary.ok ? 'done' : 'NOT done'}: ${summary.completed} of ${summary.lines} lines over ${summary.documents} documents in ${summary.wall_s} s
 tokens: ${summary.prompt_tokens} read, of these ${summary.cached_tokens} from the prefix cache; ${summary.completion_tokens} written
-speed:  ${summary.prefill_tok_s} tokens/s prefill, ${summary.decode_tok_s} tokens/s decode
+speed:  ${summary.prefill_tok_s} tokens/s computed of prompts and, in the same time, ${summary.decode_tok_s} tokens/s written
 result: s3://…/${key}
         sha256 ${summary.results[0]?.sha256 ?? ''}
 read it again: npx quire object get --data-dir ${summary.data_dir} ${key}`);

@@ -35,6 +35,7 @@ export interface DemoSummary {
   readonly cached_tokens: number;
   readonly completion_tokens: number;
   readonly wall_s: number;
+  /** Of the whole time: lines run side by side, so their own times cannot be added up. */
   readonly prefill_tok_s: number;
   readonly decode_tok_s: number;
   readonly data_dir: string;
@@ -77,14 +78,8 @@ export async function summarizeDemo(
     cached_tokens: cachedTokens,
     completion_tokens: completionTokens,
     wall_s: round(facts.wallMs / 1000),
-    prefill_tok_s: perSecond(
-      promptTokens - cachedTokens,
-      sum(({ timing }) => timing.prefill_ms),
-    ),
-    decode_tok_s: perSecond(
-      completionTokens,
-      sum(({ timing }) => timing.decode_ms),
-    ),
+    prefill_tok_s: perSecond(promptTokens - cachedTokens, facts.wallMs),
+    decode_tok_s: perSecond(completionTokens, facts.wallMs),
     data_dir: facts.dataDir,
     results: bodies.map(({ customId, body }) => ({ custom_id: customId, key, sha256, parsed: body.parsed })),
   };
