@@ -4,8 +4,9 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { type EngineHost, type EngineHostOptions, openEngineHost } from '../../src/engine/host.ts';
-import type { ChatMessage, EngineStats, GenerateRequest, GenerateResult } from '../../src/engine/index.ts';
+import type { EngineStats, GenerateRequest, GenerateResult } from '../../src/engine/index.ts';
 import { openTokenizer } from '../../src/engine/tokenizer/tokenizer.ts';
+import { chatMessage, generateRequest } from '../support/test-engine.ts';
 import { median, printTable, spread } from './figures.ts';
 
 /**
@@ -54,48 +55,21 @@ async function writeDocument(tokens: number): Promise<string> {
   return tokenizer.decode(tokenizer.encodePlain(lines.join('')).slice(0, tokens));
 }
 
-const message = (role: ChatMessage['role'], content: string): ChatMessage => ({
-  role,
-  content,
-  name: null,
-  reasoning: null,
-  toolCalls: null,
-  toolCallId: null,
-});
-
 let requests = 0;
 function ask(tenant: string, question: string, maxTokens: number): GenerateRequest {
-  return {
-    id: `bench-${requests++}`,
+  const messages = [chatMessage('system', 'Answer.'), chatMessage('user', document), chatMessage('user', question)];
+  return generateRequest(`bench-${requests++}`, {
     tenant,
-    messages: [message('system', 'Answer.'), message('user', document), message('user', question)],
-    tools: null,
-    toolChoice: { type: 'auto' },
-    parallelToolCalls: true,
+    messages,
     sharedMessages: 2,
     maxTokens,
+    // answers of equal length: no end of turn
     sampling: {
-      temperature: 0,
-      topP: 1,
-      topK: 0,
-      minP: 0,
-      presencePenalty: 0,
-      frequencyPenalty: 0,
-      repetitionPenalty: 1,
-      // answers of equal length: no end of turn
+      ...generateRequest('').sampling,
       logitBias: [[tokenizer.specialId('<|im_end|>'), -100]],
-      seed: 1,
     },
-    logprobs: null,
-    stop: [],
-    thinkingBudget: 0,
-    format: { type: 'text' },
-    priority: 1,
-    deadlineMs: null,
-    stream: false,
     checkpointEvery: { tokens: 64, ms: 5_000 },
-    resume: null,
-  };
+  });
 }
 
 const silent = { onProgress: () => {}, onDelta: () => {}, onCheckpoint: () => {} };

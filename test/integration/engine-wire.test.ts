@@ -10,6 +10,7 @@ import {
   type GenerateResult,
 } from '../../src/engine/index.ts';
 import { forkEngine } from '../../workers/compose/fork-engine.ts';
+import { neutralSampling } from '../support/neutral-sampling.ts';
 
 /** The real engine in its own process, as a worker has it. */
 let client: EngineClient;
@@ -26,17 +27,7 @@ const request = (id: string, more: Partial<GenerateRequest> = {}): GenerateReque
   parallelToolCalls: true,
   sharedMessages: 0,
   maxTokens: 60,
-  sampling: {
-    temperature: 1,
-    topP: 1,
-    topK: 0,
-    minP: 0,
-    presencePenalty: 0,
-    frequencyPenalty: 0,
-    repetitionPenalty: 1,
-    logitBias: null,
-    seed: 3,
-  },
+  sampling: { ...neutralSampling, seed: 3 },
   logprobs: null,
   stop: [],
   thinkingBudget: 10,

@@ -15,6 +15,7 @@ import type { GenerateListener, ModelRunner, PageTier, Tokenizer } from '../../s
 import { readSpecialTokens } from '../../src/engine/special-tokens.ts';
 import { openGrammarCompiler } from '../../src/engine/structured/grammar.ts';
 import { byteTokenizer } from './byte-tokenizer.ts';
+import { neutralSampling } from './neutral-sampling.ts';
 
 export interface TestEngineOptions extends Partial<EngineOptions> {
   /** Blocks of 256 rows in all. */
@@ -72,17 +73,7 @@ export function generateRequest(id: string, more: Partial<GenerateRequest> = {})
     parallelToolCalls: true,
     sharedMessages: 0,
     maxTokens: 16,
-    sampling: {
-      temperature: 0,
-      topP: 1,
-      topK: 0,
-      minP: 0,
-      presencePenalty: 0,
-      frequencyPenalty: 0,
-      repetitionPenalty: 1,
-      logitBias: null,
-      seed: 1,
-    },
+    sampling: { ...neutralSampling, temperature: 0 },
     logprobs: null,
     stop: [],
     thinkingBudget: 0,
