@@ -92,7 +92,8 @@ export class EmbedTask implements PrefillJob {
     this.#buffer ??= new LatentBuffer(runner.layers, runner.latentWidth, this.#longest);
     if (this.#row === 0) this.#sum = new Float64Array(runner.hiddenWidth);
     const chunk = ids.subarray(this.#row, this.#row + tokens);
-    const { hidden } = await extendRows(runner, this.#buffer, chunk, this.#row, { rows: 'all', head: false });
+    const wanted = chunk.length;
+    const { hidden } = await extendRows(runner, this.#buffer, chunk, this.#row, { wanted, head: false });
     for (let at = 0; at < hidden.length; at++) {
       this.#sum[at % runner.hiddenWidth] = (this.#sum[at % runner.hiddenWidth] ?? 0) + (hidden[at] ?? 0);
     }

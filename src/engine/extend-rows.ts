@@ -1,6 +1,6 @@
 import type { LatentBuffer } from './kv/latent-buffer.ts';
 import { roundRows } from './kv/latent-buffer.ts';
-import { blockRows, type ModelRunner, type StepInput, type StepOutput } from './ports.ts';
+import { blockRows, type ModelRunner, type StepInput, type StepOutput, type StepSequence } from './ports.ts';
 
 /**
  * Computes rows [start, start + tokenIds.length) of a sequence that has all its rows in one buffer, and stores them
@@ -11,18 +11,18 @@ export async function extendRows(
   buffer: LatentBuffer,
   tokenIds: ArrayLike<number>,
   start: number,
-  wanted: Pick<StepInput, 'rows' | 'head'>,
+  { wanted, head }: Pick<StepSequence, 'wanted'> & Pick<StepInput, 'head'>,
 ): Promise<StepOutput> {
   const prefixRows = Math.floor(start / blockRows) * blockRows;
   const ownRows = roundRows(start + tokenIds.length - prefixRows, runner.rowStep);
   buffer.reserve(prefixRows + ownRows);
   const output = await runner.run({
-    sequences: [{ tokenIds, start }],
+    sequences: [{ tokenIds, start, wanted }],
     prefix: buffer.view(prefixRows),
     prefixRows,
     suffix: buffer.view(ownRows, prefixRows, runner.rowStep),
     suffixRows: ownRows,
-    ...wanted,
+    head,
   });
   buffer.store(start, tokenIds.length, output.latents);
   return output;

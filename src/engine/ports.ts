@@ -21,6 +21,8 @@ export type LatentLayers = readonly Float32Array[];
 export interface StepSequence {
   readonly tokenIds: ArrayLike<number>;
   readonly start: number;
+  /** Logits and final hidden states are wanted of so many of its last new rows: 0 to all of them. */
+  readonly wanted: number;
 }
 
 /**
@@ -38,16 +40,14 @@ export interface StepInput {
   readonly suffix: LatentLayers;
   /** A multiple of the runner's `rowStep`, at least one. */
   readonly suffixRows: number;
-  /** Logits and final hidden states of these rows: `last` of each sequence, `all` (one sequence only), or `none`. */
-  readonly rows: 'none' | 'last' | 'all';
   /** Without the head, `logits` stays empty and `hidden` is all there is. */
   readonly head: boolean;
 }
 
 export interface StepOutput {
-  /** `[rows wanted, vocabularySize]`, in the order of the sequences. */
+  /** `[rows wanted of all, vocabularySize]`: in the order of the sequences, and of the rows of each. */
   readonly logits: Float32Array;
-  /** `[rows wanted, hiddenWidth]`, behind the final norm. */
+  /** `[rows wanted of all, hiddenWidth]`, behind the final norm. */
   readonly hidden: Float32Array;
   /** `[layers, sequences, longest, latentWidth]`: post-norm latent and post-RoPE key of each new row. */
   readonly latents: Float32Array;

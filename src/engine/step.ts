@@ -14,7 +14,7 @@ export async function advanceWindow(
 ): Promise<number> {
   const start = window.readyRows;
   const chunk = window.tokenIds.subarray(start, start + tokens);
-  await extendRows(runner, window.buffer, chunk, start, { rows: 'none', head: false });
+  await extendRows(runner, window.buffer, chunk, start, { wanted: 0, head: false });
   windows.advance(window, start + chunk.length);
   return chunk.length;
 }
@@ -47,15 +47,17 @@ export async function advanceMembers(
   const width = Math.min(most, room, Math.max(...members.map(({ pendingTotal }) => pendingTotal)));
   const chunks = members.map((member) => member.tokens.slice(member.rows, member.rows + width));
   const completes = members.map((member, index) => chunks[index]?.length === member.pendingTotal);
-  const wantsLogits = completes.includes(true);
   const output = await runner.run({
-    sequences: members.map(({ rows }, index) => ({ tokenIds: chunks[index] ?? [], start: rows })),
+    sequences: members.map(({ rows }, index) => ({
+      tokenIds: chunks[index] ?? [],
+      start: rows,
+      wanted: completes[index] === true ? 1 : 0,
+    })),
     prefix: window.buffer.view(window.rows),
     prefixRows: window.rows,
     suffix: slab.view(members[0]?.slot ?? 0, members.length),
     suffixRows: slab.rows,
-    rows: wantsLogits ? 'last' : 'none',
-    head: wantsLogits,
+    head: completes.includes(true),
   });
   const padded = Math.max(...chunks.map(({ length }) => length));
   const scored: Scored[] = [];
@@ -68,7 +70,7 @@ export async function advanceMembers(
     sequence.rows += total;
     keepOwnPages(pages, slab, sequence, own, own + total);
     if (completes[index] !== true) continue;
-    const at = index * runner.vocabularySize;
+    const at = scored.length * runner.vocabularySize;
     scored.push({ sequence, logits: output.logits.subarray(at, at + runner.vocabularySize) });
   }
   return { tokens, scored };

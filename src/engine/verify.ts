@@ -177,12 +177,11 @@ class VerifySequence {
     if (!isPrefix) this.#suffix.reserve(end - prefixRows);
     const suffixRows = roundRows(end - prefixRows, this.#runner.rowStep);
     const { logits, latents } = await this.#runner.run({
-      sequences: [{ tokenIds, start }],
+      sequences: [{ tokenIds, start, wanted: tokenIds.length }],
       prefix: this.#prefix.view(prefixRows),
       prefixRows,
       suffix: this.#suffix.view(suffixRows, 0, this.#runner.rowStep),
       suffixRows,
-      rows: 'all',
       head: true,
     });
     if (isPrefix) this.#prefix.store(start, tokenIds.length, latents);

@@ -153,8 +153,8 @@ function rowsOfFirstTokens({ cold, window, memory }: FirstTokens, disk: readonly
 function warmUpStep(host: EngineHost) {
   const { layers, latentWidth } = host.runner;
   const rows = Array.from({ length: layers }, () => new Float32Array(256 * latentWidth));
-  const sequences = [{ tokenIds: [1, 2, 3], start: 0 }];
-  return { sequences, prefix: rows, prefixRows: 0, suffix: rows, suffixRows: 256, rows: 'last', head: true } as const;
+  const sequences = [{ tokenIds: [1, 2, 3], start: 0, wanted: 1 }];
+  return { sequences, prefix: rows, prefixRows: 0, suffix: rows, suffixRows: 256, head: true };
 }
 
 interface Phase {

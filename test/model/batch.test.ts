@@ -24,6 +24,8 @@ interface Sequence {
   /** Rows of its own that are there already. */
   readonly own: number;
   readonly tokens: number;
+  /** Rows of which logits are wanted; left out: the last. */
+  readonly wanted?: number;
 }
 
 const cases: Readonly<Record<string, { prefixRows: number; suffixRows: number; sequences: readonly Sequence[] }>> = {
@@ -46,18 +48,29 @@ const cases: Readonly<Record<string, { prefixRows: number; suffixRows: number; s
       { own: 100, tokens: 17 },
     ],
   },
+  'six of which some draft': {
+    prefixRows: 256,
+    suffixRows: 256,
+    sequences: [
+      { own: 3, tokens: 9, wanted: 9 },
+      { own: 50, tokens: 1 },
+      { own: 9, tokens: 2, wanted: 0 },
+      { own: 247, tokens: 9, wanted: 8 },
+      { own: 0, tokens: 4, wanted: 3 },
+      { own: 129, tokens: 1, wanted: 0 },
+    ],
+  },
 };
 
 async function prefill(runner: ModelRunner, buffer: LatentBuffer, ids: readonly number[]): Promise<void> {
   for (let start = 0; start < ids.length; start += blockRows) {
     const part = ids.slice(start, start + blockRows);
     const output = await runner.run({
-      sequences: [{ tokenIds: part, start }],
+      sequences: [{ tokenIds: part, start, wanted: 0 }],
       prefix: buffer.view(start),
       prefixRows: start,
       suffix: buffer.view(part.length, start),
       suffixRows: blockRows,
-      rows: 'none',
       head: false,
     });
     buffer.store(start, part.length, output.latents);
@@ -86,29 +99,31 @@ async function runCase(runner: ModelRunner, name: string) {
   suffix.forEach((rows, layer) => {
     for (let at = 0; at < rows.length; at++) rows[at] = Math.sin(at * 0.37 + layer);
   });
-  const steps = sequences.map(({ own, tokens }, index) => ({
+  const steps = sequences.map(({ own, tokens, wanted = 1 }, index) => ({
     tokenIds: idsOf(11 + index, tokens),
     start: prefixRows + own,
+    wanted,
   }));
-  const shared = { prefix: prefix.view(prefixRows), prefixRows, suffixRows, rows: 'last', head: true } as const;
+  const shared = { prefix: prefix.view(prefixRows), prefixRows, suffixRows, head: true };
   const together = await runner.run({ ...shared, sequences: steps, suffix });
   const differences: number[] = [];
+  let wantedBefore = 0;
   for (const [index, step] of steps.entries()) {
     const from = index * suffixRows * width;
     const own = suffix.map((rows) => rows.subarray(from, from + suffixRows * width));
     const alone = await runner.run({ ...shared, sequences: [step], suffix: own });
     const tokens = step.tokenIds.length;
+    const wantedOf = (values: Float32Array, size: number) =>
+      values.subarray(wantedBefore * size, (wantedBefore + step.wanted) * size);
     differences.push(
-      largestDifference(together.logits.subarray(index * vocabularySize, (index + 1) * vocabularySize), alone.logits),
+      largestDifference(wantedOf(together.logits, vocabularySize), alone.logits),
       largestDifference(
         latentsOf(runner, together, index, steps.length, tokens),
         latentsOf(runner, alone, 0, 1, tokens),
       ),
-      largestDifference(
-        together.hidden.subarray(index * runner.hiddenWidth, (index + 1) * runner.hiddenWidth),
-        alone.hidden,
-      ),
+      largestDifference(wantedOf(together.hidden, runner.hiddenWidth), alone.hidden),
     );
+    wantedBefore += step.wanted;
   }
   return { together, worst: Math.max(...differences) };
 }

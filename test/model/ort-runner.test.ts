@@ -27,12 +27,11 @@ const tokenIds = [3, 1, 4, 1, 5];
 function step(change: Partial<StepInput> = {}): StepInput {
   const empty = new LatentBuffer(runner.layers, runner.latentWidth);
   return {
-    sequences: [{ tokenIds, start: 0 }],
+    sequences: [{ tokenIds, start: 0, wanted: 5 }],
     prefix: empty.view(0),
     prefixRows: 0,
     suffix: empty.view(5),
     suffixRows: 256,
-    rows: 'all',
     head: true,
     ...change,
   };
@@ -49,13 +48,16 @@ describe('openOrtRunner', () => {
     });
   });
 
-  it('gives logits of all rows, of the last, or of none, and latents always', async () => {
+  const wanting = (wanted: number) => ({ sequences: [{ tokenIds, start: 0, wanted }] });
+
+  it('gives logits of all rows, of the last ones, or of none, and latents always', async () => {
     const all = await runner.run(step());
-    const last = await runner.run(step({ rows: 'last' }));
-    const none = await runner.run(step({ rows: 'none' }));
+    const last = await runner.run(step(wanting(1)));
+    const none = await runner.run(step(wanting(0)));
     const headless = await runner.run(step({ head: false }));
     expect(all.logits.length).toBe(5 * 64);
     expect(last.logits).toEqual(all.logits.slice(4 * 64));
+    expect((await runner.run(step(wanting(3)))).logits).toEqual(all.logits.slice(2 * 64));
     expect(none.logits.length).toBe(0);
     expect(headless.logits.length).toBe(0);
     expect(headless.hidden).toEqual(all.hidden);
@@ -90,8 +92,8 @@ describe('openOrtRunner', () => {
 
   it('gives the same bytes when the scores of a step are bounded', async () => {
     const small = await openOrtRunner(root, { precision: 'full', threads: 1, maxScores: 2 * 256 * 2 });
-    for (const wanted of ['all', 'last', 'none'] as const) {
-      const input = step({ rows: wanted });
+    for (let wanted = 0; wanted <= 5; wanted++) {
+      const input = step(wanting(wanted));
       const parts = await small.run(input);
       expect(parts).toEqual(await runner.run(input));
       expect(input.suffix.every((rows) => rows.every((value) => value === 0))).toBe(true);
@@ -100,14 +102,15 @@ describe('openOrtRunner', () => {
   });
 
   it.each([
-    [{ sequences: [{ tokenIds: [64], start: 0 }] }, 'token id 64 outside the vocabulary of 64'],
-    [{ sequences: [{ tokenIds: [-1], start: 0 }] }, 'token id -1 outside the vocabulary of 64'],
-    [{ sequences: [{ tokenIds: [], start: 0 }] }, 'a step has tokens'],
+    [{ sequences: [{ tokenIds: [64], start: 0, wanted: 1 }] }, 'token id 64 outside the vocabulary of 64'],
+    [{ sequences: [{ tokenIds: [-1], start: 0, wanted: 1 }] }, 'token id -1 outside the vocabulary of 64'],
+    [{ sequences: [{ tokenIds: [], start: 0, wanted: 0 }] }, 'a step has tokens'],
     [{ sequences: [] }, 'a step has tokens'],
     [{ prefixRows: 100 }, 'prefix of 100 rows'],
     [{ suffixRows: 100 }, 'suffix of 100 rows'],
     [{ prefixRows: 256 }, '5 rows from 0, behind a prefix of 256, room for 512'],
-    [{ sequences: [{ tokenIds, start: 252 }] }, '5 rows from 252, behind a prefix of 0, room for 256'],
+    [wanting(6), '6 rows are wanted of 5'],
+    [{ sequences: [{ tokenIds, start: 252, wanted: 1 }] }, '5 rows from 252, behind a prefix of 0, room for 256'],
     [{ prefix: [] }, 'latents for every layer'],
     [{ suffix: [1, 2, 3].map(() => new Float32Array(40)) }, 'latents hold 40, a step reads 10240'],
   ])('rejects a step with %j', async (change, message) => {
@@ -116,7 +119,7 @@ describe('openOrtRunner', () => {
 
   it('rejects tokens behind the window', async () => {
     const long = new LatentBuffer(runner.layers, runner.latentWidth, 512);
-    const beyond = step({ sequences: [{ tokenIds, start: 296 }], suffix: long.view(301), suffixRows: 512 });
+    const beyond = step({ sequences: [{ tokenIds, start: 296, wanted: 1 }], suffix: long.view(301), suffixRows: 512 });
     await expect(runner.run(beyond)).rejects.toMatchObject({ code: 'input.context-length' });
   });
 });

@@ -9,7 +9,7 @@ export interface FakeRunnerOptions {
   readonly onRun?: (input: StepInput) => void | Promise<void>;
 }
 
-export type RunShape = Pick<StepInput, 'sequences' | 'prefixRows' | 'rows'>;
+export type RunShape = Pick<StepInput, 'sequences' | 'prefixRows'>;
 
 const layers = 2;
 const width = 4;
@@ -33,9 +33,9 @@ export function openFakeRunner(options: FakeRunnerOptions): ModelRunner & { read
     runMs: 0,
     runs,
     run: async (input) => {
-      const { sequences, prefixRows, rows } = input;
+      const { sequences, prefixRows } = input;
       // not the arrays: they would outlive the engine
-      runs.push({ sequences, prefixRows, rows });
+      runs.push({ sequences, prefixRows });
       await options.onRun?.(input);
       return runFake(input, vocabularySize, rowStep);
     },
@@ -44,14 +44,13 @@ export function openFakeRunner(options: FakeRunnerOptions): ModelRunner & { read
 }
 
 function runFake(input: StepInput, vocabularySize: number, rowStep: number): StepOutput {
-  const { sequences, prefixRows, suffixRows, rows, head } = input;
+  const { sequences, prefixRows, suffixRows, head } = input;
   invariant(prefixRows % blockRows === 0 && suffixRows % rowStep === 0 && suffixRows > 0, 'whole blocks');
-  invariant(rows !== 'all' || sequences.length === 1, 'all rows of one sequence only');
   const padded = Math.max(...sequences.map(({ tokenIds }) => tokenIds.length));
   const latents = new Float32Array(layers * sequences.length * padded * width);
-  const wanted: number[] = [];
-  sequences.forEach(({ tokenIds, start }, index) => {
-    invariant(tokenIds.length > 0, 'a step has tokens');
+  const folds: number[] = [];
+  sequences.forEach(({ tokenIds, start, wanted }, index) => {
+    invariant(tokenIds.length > 0 && wanted <= tokenIds.length, 'a step has tokens');
     invariant(start >= prefixRows && start + padded <= prefixRows + suffixRows, 'new rows fit');
     let fold = 17;
     for (let row = 0; row < start; row++) {
@@ -63,13 +62,13 @@ function runFake(input: StepInput, vocabularySize: number, rowStep: number): Ste
         const to = ((layer * sequences.length + index) * padded + at) * width;
         latents.set([fold, start + at, layer, 1], to);
       }
-      if (rows === 'all' || (rows === 'last' && at === tokenIds.length - 1)) wanted.push(fold);
+      if (at >= tokenIds.length - wanted) folds.push(fold);
     }
   });
   return {
     latents,
-    logits: head ? Float32Array.from(wanted.flatMap((fold) => logitsOf(fold, vocabularySize))) : new Float32Array(0),
-    hidden: Float32Array.from(wanted.flatMap((fold) => [Math.sin(fold), Math.cos(fold), (fold % 7) - 3])),
+    logits: head ? Float32Array.from(folds.flatMap((fold) => logitsOf(fold, vocabularySize))) : new Float32Array(0),
+    hidden: Float32Array.from(folds.flatMap((fold) => [Math.sin(fold), Math.cos(fold), (fold % 7) - 3])),
   };
 }
 

@@ -36,12 +36,11 @@ export async function runSequence(
     suffix.reserve(own + ids.length);
     const suffixRows = roundRows(own + ids.length, runner.rowStep);
     const output = await runner.run({
-      sequences: [{ tokenIds: ids, start }],
+      sequences: [{ tokenIds: ids, start, wanted: ids.length }],
       prefix: prefix.view(prefixRows),
       prefixRows,
       suffix: suffix.view(suffixRows, 0, runner.rowStep),
       suffixRows,
-      rows: 'all',
       head: true,
     });
     (isPrefix ? prefix : suffix).store(isPrefix ? start : own, ids.length, output.latents);

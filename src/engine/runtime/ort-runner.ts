@@ -94,7 +94,7 @@ class OrtRunner implements ModelRunner {
     return { logits: floatsOf(logits), hidden: floatsOf(hidden), latents: floatsOf(latents) };
   }
 
-  #buildFeeds({ sequences, prefix, prefixRows, suffix, suffixRows, rows, head }: StepInput): OrtFeeds {
+  #buildFeeds({ sequences, prefix, prefixRows, suffix, suffixRows, head }: StepInput): OrtFeeds {
     const width = this.latentWidth;
     const total = sequences.length;
     const tokens = longestOf(sequences);
@@ -110,7 +110,7 @@ class OrtRunner implements ModelRunner {
     sequences.forEach(({ tokenIds }, index) => {
       for (let at = 0; at < tokenIds.length; at++) ids[index * tokens + at] = BigInt(tokenIds[at] ?? 0);
     });
-    const select = selectRows(sequences, rows, tokens);
+    const select = selectRows(sequences, tokens);
     const feeds: Record<string, OrtFeeds[string]> = {
       ids: intTensor(ids, [total, tokens]),
       write: intTensor(
@@ -120,7 +120,7 @@ class OrtRunner implements ModelRunner {
       cos: floatTensor(cos, [total * tokens, pairs]),
       sin: floatTensor(sin, [total * tokens, pairs]),
       select: intTensor(select, [select.length]),
-      head: intTensor(BigInt64Array.of(head && rows !== 'none' ? 1n : 0n), [1]),
+      head: intTensor(BigInt64Array.of(head && select.length > 0 ? 1n : 0n), [1]),
     };
     for (let layer = 0; layer < this.layers; layer++) {
       const shared = view(prefix[layer], prefixRows * width);
@@ -131,14 +131,14 @@ class OrtRunner implements ModelRunner {
     return feeds;
   }
 
-  #check({ sequences, prefix, prefixRows, suffix, suffixRows, rows }: StepInput): void {
+  #check({ sequences, prefix, prefixRows, suffix, suffixRows }: StepInput): void {
     const tokens = longestOf(sequences);
     invariant(sequences.length > 0 && sequences.every(({ tokenIds }) => tokenIds.length > 0), 'a step has tokens');
-    invariant(rows !== 'all' || sequences.length === 1, 'all rows are wanted of one sequence only');
     invariant(prefix.length === this.layers && suffix.length === this.layers, 'latents for every layer');
     invariant(prefixRows % blockRows === 0, `prefix of ${prefixRows} rows`);
     invariant(suffixRows > 0 && suffixRows % this.rowStep === 0, `suffix of ${suffixRows} rows`);
-    for (const { start, tokenIds } of sequences) {
+    for (const { start, tokenIds, wanted } of sequences) {
+      invariant(wanted >= 0 && wanted <= tokenIds.length, `${wanted} rows are wanted of ${tokenIds.length}`);
       const room = prefixRows + suffixRows;
       const fits = prefixRows <= start && start + tokens <= room;
       invariant(fits, `${tokens} rows from ${start}, behind a prefix of ${prefixRows}, room for ${room}`);
@@ -158,16 +158,12 @@ class OrtRunner implements ModelRunner {
   }
 }
 
-/** Rows over all sequences, each padded to `tokens`. */
-function selectRows(sequences: readonly StepSequence[], rows: StepInput['rows'], tokens: number): BigInt64Array {
-  switch (rows) {
-    case 'none':
-      return new BigInt64Array(0);
-    case 'last':
-      return BigInt64Array.from(sequences, ({ tokenIds }, index) => BigInt(index * tokens + tokenIds.length - 1));
-    case 'all':
-      return BigInt64Array.from({ length: tokens }, (_, row) => BigInt(row));
-  }
+/** Which rows are wanted, numbered over all sequences, each padded to `tokens`. */
+function selectRows(sequences: readonly StepSequence[], tokens: number): BigInt64Array {
+  const rows = sequences.flatMap(({ tokenIds, wanted }, index) =>
+    Array.from({ length: wanted }, (_, at) => BigInt(index * tokens + tokenIds.length - wanted + at)),
+  );
+  return BigInt64Array.from(rows);
 }
 
 function floatsOf(tensor: { readonly data: unknown } | undefined): Float32Array {

@@ -56,10 +56,10 @@ async function runRows(
   const outputs: StepOutput[] = [];
   for (let done = 0; done < tokenIds.length; done += rows) {
     const ids = tokenIds.slice(done, done + rows);
-    const isLast = done + ids.length === tokenIds.length;
-    const wanted = input.rows === 'last' && !isLast ? 'none' : input.rows;
+    const firstWanted = tokenIds.length - sequence.wanted;
+    const wanted = Math.max(0, done + ids.length - Math.max(done, firstWanted));
     const start = sequence.start + done;
-    const part = await run({ ...input, sequences: [{ tokenIds: ids, start }], suffix, rows: wanted });
+    const part = await run({ ...input, sequences: [{ tokenIds: ids, start, wanted }], suffix });
     outputs.push(part);
     storeRows(suffix, part.latents, ids.length, latentWidth, start - input.prefixRows);
     for (let layer = 0; layer < layers; layer++) {

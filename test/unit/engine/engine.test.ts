@@ -60,7 +60,7 @@ describe('Engine', () => {
     const results = await Promise.all(['a', 'b', 'c', 'd'].map((id) => submit(ask(id, 3))));
     expect(results.map(({ cachedTokens }) => cachedTokens)).toEqual([0, 768, 768, 768]);
     expect(results.map(({ cacheMiss }) => cacheMiss)).toEqual(['first_of_group', null, null, null]);
-    const prefills = runner.runs.filter(({ rows }) => rows === 'none');
+    const prefills = runner.runs.filter(({ sequences }) => sequences.every(({ wanted }) => wanted === 0));
     expect(prefills.filter(({ sequences }) => (sequences[0]?.start ?? 0) < 768).length).toBe(3);
     expect(Math.max(...runner.runs.map(({ sequences }) => sequences.length))).toBe(4);
     finish();
