@@ -30,6 +30,8 @@ try {
     modelDir,
     threads: engine.threads,
     reproducible: engine.reproducible,
+    precision: engine.precision,
+    preparedFolder: engine.preparedFolder,
     pageMemoryBytes: engine.pageMemoryBytes,
     pageDisk: engine.pageDisk,
     pageStore: engine.pageStore && engine.pageDisk !== null,

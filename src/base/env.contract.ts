@@ -13,6 +13,8 @@ export const env = {
   apiUrl: 'QUIRE_API_URL',
   dataDir: 'QUIRE_DATA_DIR',
   precision: 'QUIRE_PRECISION',
+  /** A folder, or `off`. */
+  preparedDir: 'QUIRE_PREPARED_DIR',
   threads: 'QUIRE_THREADS',
   reproducible: 'QUIRE_REPRODUCIBLE',
   pageMemoryBytes: 'QUIRE_PAGE_MEMORY_BYTES',

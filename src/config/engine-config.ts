@@ -7,7 +7,8 @@ import { readFlag, readInteger, readOneOf, readText } from './read-variable.ts';
 export interface EngineConfig {
   /** Of one run of the model. */
   readonly threads: number;
-  readonly precision: 'full';
+  /** `int4`: fast products of INT4 and INT8; `full`: float32 on the weights as stored. */
+  readonly precision: 'int4' | 'full';
   /** The same bits whatever else is in work; costs some speed. */
   readonly reproducible: boolean;
   /** Memory for the latents of prompts and answers. */
@@ -16,6 +17,8 @@ export interface EngineConfig {
   readonly pageDisk: { readonly folder: string; readonly budgetBytes: number } | null;
   /** Share pages with other workers by the object store. */
   readonly pageStore: boolean;
+  /** Where models are kept as the runtime uses them, for a quick start; null: nowhere. */
+  readonly preparedFolder: string | null;
   /** Requests decoded at a time. */
   readonly maxSequences: number;
   /** Prompt tokens that one step reads at most. */
@@ -34,7 +37,7 @@ export function readEngine(variables: Variables, dataDir: string): EngineConfig 
   return {
     // up to 3 threads the bits of a result do not depend on their number; bigger machines run more workers
     threads: readInteger(variables, env.threads, { fallback: Math.min(availableParallelism(), 3), min: 1, max: 6 }),
-    precision: readOneOf(variables, env.precision, ['full'] as const, 'full'),
+    precision: readOneOf(variables, env.precision, ['int4', 'full'] as const, 'int4'),
     reproducible: readFlag(variables, env.reproducible, true),
     pageMemoryBytes: readInteger(variables, env.pageMemoryBytes, {
       fallback: defaultPageMemory(machineMemory()),
@@ -43,9 +46,15 @@ export function readEngine(variables: Variables, dataDir: string): EngineConfig 
     }),
     pageDisk: diskBytes === 0 ? null : { folder, budgetBytes: diskBytes },
     pageStore: readOneOf(variables, env.pageStore, ['on', 'off'] as const, 'on') === 'on',
+    preparedFolder: readPreparedFolder(variables, dataDir),
     maxSequences: readInteger(variables, env.maxSequences, { fallback: 64, min: 1, max: 1024 }),
     prefillTokens: readInteger(variables, env.prefillTokens, { fallback: 256, min: 1, max: 65_536 }),
   };
+}
+
+function readPreparedFolder(variables: Variables, dataDir: string): string | null {
+  const folder = readText(variables, env.preparedDir, join(dataDir, 'models'));
+  return folder === 'off' ? null : resolve(folder);
 }
 
 /** 1 GiB, but at most a quarter of the machine: the model itself, its runtime and the other processes need the rest. */

@@ -40,6 +40,9 @@ export function encodeRequest(tokenizer: Tokenizer, request: GenerateRequest, li
   // one token of answer is the least a request can ask for
   if (ids.length + 1 > most) throw tooLong(ids.length, limits);
   const room = most - ids.length;
+  // The window cuts an answer the same way everywhere; memory would on this machine only.
+  const asked = Math.min(request.maxTokens ?? 0, limits.windowTokens - ids.length);
+  if (asked > room) throw tooLong(ids.length, limits, asked);
   return {
     ids,
     splitRows: splitRowsOf(sharedTokens, ids.length),
@@ -48,14 +51,14 @@ export function encodeRequest(tokenizer: Tokenizer, request: GenerateRequest, li
   };
 }
 
-function tooLong(promptTokens: number, { windowTokens, memoryTokens }: EncodeLimits): AppError {
+function tooLong(promptTokens: number, { windowTokens, memoryTokens }: EncodeLimits, answerTokens = 1): AppError {
   const limit =
     memoryTokens < windowTokens
       ? `the ${memoryTokens} tokens that the memory for latents holds`
       : `the model's window of ${windowTokens} tokens`;
   return new AppError(
     'input.context-length',
-    `prompt of ${promptTokens} tokens does not fit ${limit} with at least 1 for the answer`,
+    `prompt of ${promptTokens} tokens does not fit ${limit} with ${answerTokens === 1 ? 'at least 1' : answerTokens} for the answer`,
     { details: { promptTokens, contextTokens: Math.min(windowTokens, memoryTokens) }, param: 'messages' },
   );
 }

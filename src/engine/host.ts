@@ -9,6 +9,7 @@ import { RadixPrefixCache } from './kv/radix-prefix-cache.ts';
 import { RemotePages } from './kv/remote-pages.ts';
 import { TierChain } from './kv/tiered-pages.ts';
 import type { ModelCard } from './messages.ts';
+import type { Precision } from './model/layer-weights.ts';
 import { loadModelFolder } from './model/load-model.ts';
 import type { ModelRunner } from './ports.ts';
 import { openOrtRunner } from './runtime/ort-runner.ts';
@@ -27,6 +28,9 @@ export interface EngineHostOptions {
   readonly threads: number;
   /** Equal bits whatever runs beside a request, whatever is cached and wherever it is interrupted. */
   readonly reproducible: boolean;
+  readonly precision: Precision;
+  /** Where models are kept as the runtime uses them; null: nowhere. @defaultValue null */
+  readonly preparedFolder?: string | null;
   /** Of latents in memory: cached pages, windows and own rows together. */
   readonly pageMemoryBytes: number;
   readonly pageDisk: { readonly folder: string; readonly budgetBytes: number } | null;
@@ -55,10 +59,10 @@ export interface EngineHost {
  * @throws `input.model-folder`, `corrupt.safetensors`, `capacity.model-too-large`, `input.config`
  */
 export async function openEngineHost(options: EngineHostOptions): Promise<EngineHost> {
-  const { threads, reproducible } = options;
+  const { threads, reproducible, precision, preparedFolder = null } = options;
   const model = await loadModelFolder(options.modelDir);
   const tokenizer = rememberTexts(await openTokenizer(options.modelDir, model.config.vocabularySize));
-  const runner = await openOrtRunner(model, { precision: 'full', threads, reproducible });
+  const runner = await openOrtRunner(model, { precision, threads, reproducible, preparedFolder });
   const special = readSpecialTokens(tokenizer, runner.vocabularySize, model.config.stopIds);
   const budget = BlockBudget.ofBytes(options.pageMemoryBytes, runner);
   const { disk, remote } = await openTiers(runner, options);
@@ -79,7 +83,7 @@ export async function openEngineHost(options: EngineHostOptions): Promise<Engine
     },
     options,
   );
-  const card = { ...model.card, digest: sha256Hex(`${model.card.digest} ${model.weights.contentDigest()}`) };
+  const card = { ...model.card, digest: sha256Hex(`${model.card.digest} ${runner.weightsDigest}`) };
   return {
     engine,
     remotePages: remote,

@@ -1,8 +1,8 @@
-import { AppError } from '../base/errors.ts';
-import { LatentBuffer, roundRows } from './kv/latent-buffer.ts';
 import { loadReferenceCases, type ReferenceCase } from './model/reference-case.ts';
-import { blockRows, type ModelRunner } from './ports.ts';
+import type { ModelRunner } from './ports.ts';
 import { openOrtRunner } from './runtime/ort-runner.ts';
+import { type Int4Loss, measureInt4Loss } from './verify-int4.ts';
+import { checkFits, findBest, planSchedules, VerifySequence } from './verify-sequence.ts';
 
 /** Largest difference to the reference, in standard deviations of its logits. */
 export const maxRelativeDifference = 2e-3;
@@ -24,13 +24,16 @@ export interface VerifyReport {
   readonly greedyOk: number;
   readonly greedyTotal: number;
   readonly cases: readonly VerifiedCase[];
-  /** `ok|fail <folder> maxRel=… greedy=n/n` */
+  /** What `int4` precision loses against the same references. */
+  readonly int4: Int4Loss;
+  /** `ok|fail <folder> maxRel=… greedy=n/n int4 rms=… best=n/n bits=equal|differ` */
   readonly line: string;
 }
 
 /**
  * Compares a model folder with the reference logits beside it (`expected*.json`), in `full` precision.
  * Every case runs twice: in blocks, and as the engine runs a request (kept prefix, odd chunks, one token at a time).
+ * In `int4` precision the loss is told, and the two ways must give the same bits.
  * Throws `input.model-folder` when there is nothing to compare with, and what opening the folder throws.
  */
 export async function verifyModel(folder: string, options: { readonly threads: number }): Promise<VerifyReport> {
@@ -39,39 +42,26 @@ export async function verifyModel(folder: string, options: { readonly threads: n
   try {
     const cases: VerifiedCase[] = [];
     for (const reference of references) cases.push(await verifyCase(runner, reference));
-    return buildReport(folder, cases);
+    return buildReport(folder, cases, await measureInt4Loss(folder, references, options.threads));
   } finally {
     await runner.close();
   }
 }
 
-function buildReport(folder: string, cases: readonly VerifiedCase[]): VerifyReport {
+function buildReport(folder: string, cases: readonly VerifiedCase[], int4: Int4Loss): VerifyReport {
   const maxRel = cases.reduce((worst, one) => worseOf(worst, one.maxRel), 0);
   const greedyOk = cases.reduce((sum, one) => sum + one.greedyOk, 0);
   const greedyTotal = cases.reduce((sum, one) => sum + one.greedyTotal, 0);
-  const ok = maxRel <= maxRelativeDifference && greedyOk === greedyTotal;
-  const figures = `maxRel=${maxRel.toExponential(2)} greedy=${greedyOk}/${greedyTotal}`;
-  return { ok, maxRel, greedyOk, greedyTotal, cases, line: `${ok ? 'ok' : 'fail'} ${folder} ${figures}` };
+  const ok = maxRel <= maxRelativeDifference && greedyOk === greedyTotal && int4.sameBits && Number.isFinite(int4.rms);
+  const loss = `int4 rms=${int4.rms.toExponential(2)} best=${int4.sameBest}/${int4.positions}`;
+  const bits = int4.sameBits ? 'equal' : 'differ';
+  const figures = `maxRel=${maxRel.toExponential(2)} greedy=${greedyOk}/${greedyTotal} ${loss} bits=${bits}`;
+  return { ok, maxRel, greedyOk, greedyTotal, cases, int4, line: `${ok ? 'ok' : 'fail'} ${folder} ${figures}` };
 }
 
 /** Like Math.max, but not-a-number is the worst. */
 function worseOf(left: number, right: number): number {
   return Number.isNaN(left) || Number.isNaN(right) ? Number.NaN : Math.max(left, right);
-}
-
-interface Schedule {
-  readonly prefixRows: number;
-  /** Rows of each run, repeated to the end. */
-  readonly chunks: readonly number[];
-}
-
-/** Whole blocks without a prefix, then a prefix of all full blocks but the last with chunks that cross borders. */
-function planSchedules(tokens: number): readonly Schedule[] {
-  const prefixRows = Math.max(0, Math.floor((tokens - 1) / blockRows) - 1) * blockRows;
-  return [
-    { prefixRows: 0, chunks: [blockRows] },
-    { prefixRows, chunks: [37, 1, 100, 256, 3] },
-  ];
 }
 
 async function verifyCase(runner: ModelRunner, reference: ReferenceCase): Promise<VerifiedCase> {
@@ -109,17 +99,6 @@ async function chooseGreedily(
   return chosen;
 }
 
-function checkFits(runner: ModelRunner, { file, tokenIds, greedy, vocabularySize }: ReferenceCase): void {
-  const tokens = tokenIds.length + greedy.length;
-  if (vocabularySize !== runner.vocabularySize) {
-    const what = `${file}: logits of ${vocabularySize} entries, the model has ${runner.vocabularySize}`;
-    throw new AppError('input.model-folder', what);
-  }
-  if (tokens > runner.contextTokens) {
-    throw new AppError('input.model-folder', `${file}: ${tokens} tokens, the window holds ${runner.contextTokens}`);
-  }
-}
-
 function relativeDifference(vocabularySize: number, logits: Float32Array, reference: ReferenceCase): number {
   let largest = 0;
   reference.positions.forEach((position, row) => {
@@ -130,63 +109,4 @@ function relativeDifference(vocabularySize: number, logits: Float32Array, refere
     }
   });
   return largest / reference.standardDeviation;
-}
-
-function findBest(logits: Float32Array): number {
-  let best = 0;
-  for (let entry = 1; entry < logits.length; entry++) {
-    if ((logits[entry] ?? 0) > (logits[best] ?? 0)) best = entry;
-  }
-  return best;
-}
-
-/** One sequence over latents of its own: prefix rows [0, prefixRows), then suffix rows. */
-class VerifySequence {
-  readonly #runner: ModelRunner;
-  readonly #prefixRows: number;
-  readonly #prefix: LatentBuffer;
-  readonly #suffix: LatentBuffer;
-  #rows = 0;
-
-  constructor(runner: ModelRunner, prefixRows: number) {
-    this.#runner = runner;
-    this.#prefixRows = prefixRows;
-    this.#prefix = new LatentBuffer(runner.layers, runner.latentWidth);
-    this.#suffix = new LatentBuffer(runner.layers, runner.latentWidth);
-  }
-
-  /** Logits of all tokens: the prefix block by block, the rest in `chunks`. */
-  async prefill(tokenIds: readonly number[], chunks: readonly number[]): Promise<Float32Array> {
-    const logits = new Float32Array(tokenIds.length * this.#runner.vocabularySize);
-    for (let index = 0; this.#rows < tokenIds.length; ) {
-      const start = this.#rows;
-      const isPrefix = start < this.#prefixRows;
-      const rows = isPrefix ? blockRows : (chunks[index % chunks.length] ?? blockRows);
-      logits.set(await this.extend(tokenIds.slice(start, start + rows)), start * this.#runner.vocabularySize);
-      if (!isPrefix) index += 1;
-    }
-    return logits;
-  }
-
-  async extend(tokenIds: readonly number[]): Promise<Float32Array> {
-    const start = this.#rows;
-    const end = start + tokenIds.length;
-    // While the prefix grows, its full blocks are the prefix of the next block.
-    const isPrefix = start < this.#prefixRows;
-    const prefixRows = isPrefix ? start : this.#prefixRows;
-    if (!isPrefix) this.#suffix.reserve(end - prefixRows);
-    const suffixRows = roundRows(end - prefixRows, this.#runner.rowStep);
-    const { logits, latents } = await this.#runner.run({
-      sequences: [{ tokenIds, start, wanted: tokenIds.length }],
-      prefix: this.#prefix.view(prefixRows),
-      prefixRows,
-      suffix: this.#suffix.view(suffixRows, 0, this.#runner.rowStep),
-      suffixRows,
-      head: true,
-    });
-    if (isPrefix) this.#prefix.store(start, tokenIds.length, latents);
-    else this.#suffix.store(start - prefixRows, tokenIds.length, latents);
-    this.#rows = end;
-    return logits;
-  }
 }

@@ -20,13 +20,14 @@ const { values: flags } = parseArgs({
     questions: { type: 'string', default: '16' },
     answer: { type: 'string', default: '64' },
     repeat: { type: 'string', default: '3' },
+    precision: { type: 'string', default: 'int4' },
     threads: { type: 'string', default: String(Math.min(availableParallelism(), 3)) },
     help: { type: 'boolean', default: false },
   },
 });
 if (flags.help) {
   console.log(
-    'npm run bench:engine -- [--model DIR] [--tokens 8192] [--questions 16] [--answer 64] [--repeat 3] [--threads N]',
+    'npm run bench:engine -- [--model DIR] [--tokens 8192] [--questions 16] [--answer 64] [--repeat 3] [--threads N] [--precision int4|full]',
   );
   process.exit(0);
 }
@@ -35,6 +36,7 @@ const questionTotal = Number(flags.questions);
 const answerTokens = Number(flags.answer);
 const repeats = Number(flags.repeat);
 const threads = Number(flags.threads);
+const precision = flags.precision === 'full' ? 'full' : 'int4';
 const root = mkdtempSync(join(tmpdir(), 'quire-bench-'));
 const tokenizer = await openTokenizer(flags.model);
 const document = await writeDocument(documentTokens);
@@ -87,6 +89,7 @@ async function open(reproducible: boolean, more: Partial<EngineHostOptions> = {}
     modelDir: flags.model,
     threads,
     reproducible,
+    precision,
     pageMemoryBytes: 2 ** 31,
     pageDisk: { folder: join(root, 'pages'), budgetBytes: 2 ** 33 },
     maxSequences: 64,

@@ -35,16 +35,18 @@ describe('a prompt of 256K tokens', () => {
         new RecordingListener(),
       );
     };
+    const startMs = performance.now();
     const first = await ask('What is it about?');
     expect(first.promptTokens).toBeGreaterThan(promptTokens - 200);
     expect(first.completionTokens).toBeGreaterThan(2);
+    const firstMs = performance.now() - startMs;
     engine.dropIdle();
     const second = await ask('What is it about?');
     expect(second.content).toBe(first.content);
     expect(second.cachedTokens).toBeGreaterThan(promptTokens - 512);
     console.log({
-      prefillS: first.prefillMs / 1_000,
-      secondS: second.prefillMs / 1_000,
+      firstS: firstMs / 1_000,
+      secondS: (performance.now() - startMs - firstMs) / 1_000,
       rssMiB: process.memoryUsage().rss / 2 ** 20,
     });
     engine.checkIntegrity();

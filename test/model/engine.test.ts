@@ -17,6 +17,7 @@ const open = () =>
     modelDir,
     threads: 1,
     reproducible: true,
+    precision: 'int4',
     pageMemoryBytes: 2 ** 28,
     pageDisk: null,
     maxSequences: 8,
@@ -138,7 +139,8 @@ describe('Engine', () => {
     const [, result] = await Promise.all([submit(ask('Beside it?')), submit(question), submit(ask('And it?'))]);
     expect(result.logprobs?.length).toBe(result.completionTokens - 4);
     for (const { logprob, top } of result.logprobs ?? []) {
-      expect(top[0]?.logprob).toBe(logprob);
+      // as the model has it; the likeliest may be a control token, which an answer cannot hold
+      expect(top[0]?.logprob).toBeGreaterThanOrEqual(logprob);
       expect(top.length).toBe(3);
     }
     expect((await submit({ ...question, id: 'again' }, fresh)).logprobs).toEqual(result.logprobs);

@@ -36,20 +36,24 @@ async function bytesOfPlan(runner: ModelRunner, plan: RunPlan): Promise<Buffer> 
   return bytesOf(await runSequence(runner, tokenIds, plan));
 }
 
-describe.each([
+const models = [
   ['wide latents', { config: wide }],
   ['wide latents, INT4 experts in groups', { config: { ...wide, n_group: 2, topk_group: 1 }, int4GroupColumns: 32 }],
   ['narrow latents, tied embeddings', { config: { tie_word_embeddings: true } }],
-] as const)('the graph with %s', (name, options) => {
+] as const;
+
+describe.each(
+  models.flatMap(([name, options]) => (['full', 'int4'] as const).map((precision) => ({ name, options, precision }))),
+)('the graph with $name in $precision precision', ({ name, options, precision }) => {
   it.each([1, 2])(
     'gives the same bytes for every chunking and every border of the prefix, with %i threads',
     async (threads) => {
       const folder = join(root, name.replaceAll(/\W/g, '-'));
       writeTinyCheckpoint(folder, options, 7);
-      const single = await openOrtRunner(folder, { precision: 'full', threads: 1 });
+      const single = await openOrtRunner(folder, { precision, threads: 1 });
       const whole = await bytesOfPlan(single, { prefixRows: 0, chunks: [256] });
       await single.close();
-      const runner = await openOrtRunner(folder, { precision: 'full', threads });
+      const runner = await openOrtRunner(folder, { precision, threads });
       for (const plan of plans) {
         const isEqual = whole.equals(await bytesOfPlan(runner, plan));
         expect(isEqual, JSON.stringify(plan)).toBe(true);

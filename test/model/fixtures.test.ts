@@ -34,7 +34,9 @@ describe('verifyModel', () => {
     const folder = join(fixtures, name);
     const report = await verifyModel(folder, { threads: 1 });
     expect(report.line).toMatch(
-      new RegExp(`^ok .*${name} maxRel=\\d\\.\\d\\de-\\d greedy=${greedySteps}/${greedySteps}$`),
+      new RegExp(
+        `^ok .*${name} maxRel=\\d\\.\\d\\de-\\d greedy=${greedySteps}/${greedySteps} int4 rms=\\d\\.\\d\\de-\\d best=\\d+/\\d+ bits=equal$`,
+      ),
     );
     expect(report.ok).toBe(true);
     // Random weights amplify nothing here: the error is two orders below the limit.
@@ -52,7 +54,7 @@ describe('verifyModel', () => {
     const report = await verifyModel(folder, { threads: 1 });
     expect(report.ok).toBe(false);
     expect(report.maxRel).toBeGreaterThan(maxRelativeDifference);
-    expect(report.line).toMatch(/^fail .* greedy=\d+\/32$/);
+    expect(report.line).toMatch(/^fail .* greedy=\d+\/32 int4 /);
   });
 
   it('rejects a folder without reference logits', async () => {

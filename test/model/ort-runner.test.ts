@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -126,7 +126,9 @@ describe('openOrtRunner', () => {
 
 describe('openOrtSession', () => {
   it('wraps what the runtime refuses', async () => {
-    const refused = openOrtSession(new TextEncoder().encode('no model'), { threads: 1 });
+    const file = join(root, 'broken.onnx');
+    writeFileSync(file, 'no model');
+    const refused = openOrtSession(file, { threads: 1 });
     await expect(refused).rejects.toMatchObject({ code: 'bug.invariant' });
     await expect(refused).rejects.toThrow('onnxruntime refused the model: ');
   });

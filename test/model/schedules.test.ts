@@ -26,10 +26,10 @@ describe('the engine with random models under random schedules', () => {
   it('answers every request as it would alone', async () => {
     let models = 0;
     await fc.assert(
-      fc.asyncProperty(randomModel, schedules, async ({ options, seed, threads }, schedule) => {
+      fc.asyncProperty(randomModel, schedules, async ({ options, seed, threads, precision }, schedule) => {
         const folder = join(root, String(models++));
         writeTinyCheckpoint(folder, options, seed);
-        const runner = await openOrtRunner(folder, { precision: 'full', threads });
+        const runner = await openOrtRunner(folder, { precision, threads });
         try {
           await checkSchedule(runner, schedule);
         } finally {

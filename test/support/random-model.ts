@@ -6,6 +6,7 @@ export interface RandomModel {
   readonly options: TinyOptions;
   readonly seed: number;
   readonly threads: number;
+  readonly precision: 'full' | 'int4';
 }
 
 /**
@@ -24,9 +25,11 @@ export const randomModel: fc.Arbitrary<RandomModel> = fc
     isTied: fc.boolean(),
     seed: fc.nat({ max: 1_000 }),
     threads: fc.constantFrom(1, 2),
+    precision: fc.constantFrom('full' as const, 'int4' as const),
   })
-  .map(({ layers, heads, isWide, experts, expertsPerToken, queryLora, int4, isTied, seed, threads }) => ({
+  .map(({ layers, heads, isWide, experts, expertsPerToken, queryLora, int4, isTied, seed, threads, precision }) => ({
     seed,
+    precision,
     threads: isWide ? threads : 1,
     options: {
       ...(int4 ? { int4GroupColumns: 32 } : {}),

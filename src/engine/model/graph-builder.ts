@@ -1,9 +1,9 @@
-import { AppError } from '../../base/errors.ts';
 import {
   type AttributeValue,
   concatBytes,
   encodeGraph,
   encodeModel,
+  type FilePlace,
   type NodeValue,
   type ProtoBytes,
   type TensorValue,
@@ -20,19 +20,17 @@ export const microsoftDomain = 'com.microsoft';
 const opsets = { '': 24, [microsoftDomain]: 1 };
 const irVersion = 11;
 
-/** Protobuf cannot hold 2 GiB; the rest is room for names and nodes. */
-export const maxModelBytes = 1_900_000_000;
-
 export const intAttribute = (value: number): AttributeValue => ({ type: 'int', value });
 export const intsAttribute = (value: readonly number[]): AttributeValue => ({ type: 'ints', value });
 export const floatAttribute = (value: number): AttributeValue => ({ type: 'float', value });
 
-/** `capacity.model-too-large` when a model of so many bytes cannot be built as one graph. */
-export function checkModelBytes(modelBytes: number): void {
-  if (modelBytes <= maxModelBytes) return;
-  const what = `the model takes ${modelBytes} bytes in float32, one graph holds at most ${maxModelBytes}`;
-  throw new AppError('capacity.model-too-large', what, { details: { modelBytes, maxModelBytes } });
+/** Takes large constants out of the graph: a model file cannot hold 2 GiB, and need not be in memory to be written. */
+export interface ConstantSink {
+  write(bytes: Uint8Array): FilePlace;
 }
+
+/** What is smaller stays in the graph. */
+const minFileBytes = 1024;
 
 /**
  * Collects nodes and constants of one graph. Every operator call returns the name of its result.
@@ -41,6 +39,7 @@ export function checkModelBytes(modelBytes: number): void {
 export class GraphBuilder {
   readonly #name: string;
   readonly #parent: GraphBuilder | null;
+  readonly #sink: ConstantSink | null;
   readonly #nodes: NodeValue[] = [];
   readonly #initializers = new Map<string, TensorValue>();
   readonly #smallConstants = new Map<string, ValueName>();
@@ -48,9 +47,15 @@ export class GraphBuilder {
   readonly #outputs: ValueInfo[] = [];
   #nextId = 0;
 
-  constructor(name: string, parent: GraphBuilder | null = null) {
+  private constructor(name: string, parent: GraphBuilder | null, sink: ConstantSink | null) {
     this.#name = name;
     this.#parent = parent;
+    this.#sink = sink;
+  }
+
+  /** @param sink null: constants lie in the graph */
+  static open(name: string, sink: ConstantSink | null): GraphBuilder {
+    return new GraphBuilder(name, null, sink);
   }
 
   /** Names are unique over a graph and all its branches, as ONNX demands. */
@@ -61,7 +66,7 @@ export class GraphBuilder {
   }
 
   branch(stem: string): GraphBuilder {
-    return new GraphBuilder(this.freshName(stem), this);
+    return new GraphBuilder(this.freshName(stem), this, this.#sink);
   }
 
   input(name: string, type: ValueInfo['type'], dims: ValueInfo['dims']): ValueName {
@@ -77,9 +82,19 @@ export class GraphBuilder {
 
   /** A weight or another large constant; not shared. */
   weight(stem: string, values: Float32Array, dims: readonly number[]): ValueName {
-    const name = this.freshName(stem);
     const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
-    this.#initializers.set(name, { type: 'float32', dims, bytes });
+    return this.constant(stem, { type: 'float32', dims, bytes });
+  }
+
+  /**
+   * A weight of any element type; not shared. A branch has its weights in the graph around it: those of a branch are
+   * not saved as they are packed. Two levels up they are not packed at all, so branches of branches have none.
+   */
+  constant(stem: string, value: TensorValue & { readonly bytes: Uint8Array }): ValueName {
+    if (this.#parent !== null) return this.#parent.constant(stem, value);
+    const name = this.freshName(stem);
+    const isLarge = this.#sink !== null && value.bytes.byteLength >= minFileBytes;
+    this.#initializers.set(name, isLarge ? { ...value, bytes: this.#sink.write(value.bytes) } : value);
     return name;
   }
 
@@ -154,12 +169,26 @@ export class GraphBuilder {
     return this.op('Transpose', [value], { perm: intsAttribute(order) });
   }
 
+  /**
+   * Nothing of [rows, …]: [0, …], for a branch that is skipped. A constant would do, but the runtime cannot read back a
+   * model it has saved when a branch gives one.
+   */
+  noRows(value: ValueName): ValueName {
+    return this.op('Gather', [value, this.emptyInts([0])], { axis: intAttribute(0) });
+  }
+
   concat(values: readonly ValueName[], axis: number): ValueName {
     return this.op('Concat', values, { axis: intAttribute(axis) });
   }
 
   /** Split along the last axis into parts of fixed widths. */
   splitLast(value: ValueName, widths: readonly number[]): ValueName[] {
+    if (widths.every((width) => width === widths[0])) {
+      return this.ops('Split', [value], widths.length, {
+        axis: intAttribute(-1),
+        num_outputs: intAttribute(widths.length),
+      });
+    }
     return this.ops('Split', [value, this.ints(widths)], widths.length, { axis: intAttribute(-1) });
   }
 
@@ -181,11 +210,9 @@ export class GraphBuilder {
     });
   }
 
-  /** The whole model file. Throws `capacity.model-too-large`. */
+  /** The whole model file. */
   encodeModel(): Uint8Array {
-    const message = encodeModel({ irVersion, producer: 'quire', opsets, graph: this.encode() });
-    checkModelBytes(message.byteLength);
-    return concatBytes(message);
+    return concatBytes(encodeModel({ irVersion, producer: 'quire', opsets, graph: this.encode() }));
   }
 }
 

@@ -32,7 +32,7 @@ function joinPieces(parts: readonly ProtoBytes[]): ProtoBytes {
   return { byteLength: parts.reduce((sum, part) => sum + part.byteLength, 0), pieces };
 }
 
-function fromBytes(...pieces: readonly Uint8Array[]): ProtoBytes {
+export function fromBytes(...pieces: readonly Uint8Array[]): ProtoBytes {
   return { byteLength: pieces.reduce((sum, piece) => sum + piece.byteLength, 0), pieces };
 }
 
@@ -41,10 +41,11 @@ const key = (field: number, wire: number): Uint8Array => encodeVarint(field * 8 
 const integerField = (field: number, value: number): ProtoBytes =>
   fromBytes(key(field, wireVarint), encodeVarint(value));
 
-const bytesField = (field: number, value: Uint8Array): ProtoBytes =>
+/** A length-delimited field. */
+export const taggedBytes = (field: number, value: Uint8Array): ProtoBytes =>
   fromBytes(key(field, wireBytes), encodeVarint(value.byteLength), value);
 
-const stringField = (field: number, value: string): ProtoBytes => bytesField(field, text.encode(value));
+const stringField = (field: number, value: string): ProtoBytes => taggedBytes(field, text.encode(value));
 
 function floatField(field: number, value: number): ProtoBytes {
   const bytes = new Uint8Array(4);
@@ -57,15 +58,22 @@ function messageField(field: number, message: ProtoBytes): ProtoBytes {
 }
 
 /** TensorProto.DataType numbers of the types we write. */
-export const elementTypes = { float32: 1, int32: 6, int64: 7, bool: 9 } as const;
+export const elementTypes = { float32: 1, uint8: 2, int32: 6, int64: 7, bool: 9 } as const;
 
 export type ElementType = keyof typeof elementTypes;
 
 export interface TensorValue {
   readonly type: ElementType;
   readonly dims: readonly number[];
-  /** Little-endian, row-major. */
-  readonly bytes: Uint8Array;
+  /** Little-endian, row-major; or where they lie in a file beside the model. */
+  readonly bytes: Uint8Array | FilePlace;
+}
+
+export interface FilePlace {
+  /** Relative to the model's file. */
+  readonly file: string;
+  readonly offset: number;
+  readonly length: number;
 }
 
 export function encodeTensor(name: string, tensor: TensorValue): ProtoBytes {
@@ -73,8 +81,21 @@ export function encodeTensor(name: string, tensor: TensorValue): ProtoBytes {
     ...tensor.dims.map((dim) => integerField(1, dim)),
     integerField(2, elementTypes[tensor.type]),
     stringField(8, name),
-    bytesField(9, tensor.bytes),
+    ...encodeContent(tensor.bytes),
   ]);
+}
+
+/** StringStringEntryProto. */
+export function encodeStringEntry(name: string, value: string): Uint8Array {
+  return concatBytes(joinPieces([stringField(1, name), stringField(2, value)]));
+}
+
+function encodeContent(bytes: TensorValue['bytes']): readonly ProtoBytes[] {
+  if (bytes instanceof Uint8Array) return [taggedBytes(9, bytes)];
+  const entry = (name: string, value: string): ProtoBytes => taggedBytes(13, encodeStringEntry(name, value));
+  const isExternal = integerField(14, 1);
+  const { file, offset, length } = bytes;
+  return [entry('location', file), entry('offset', `${offset}`), entry('length', `${length}`), isExternal];
 }
 
 export type AttributeValue =

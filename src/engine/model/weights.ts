@@ -3,6 +3,7 @@ import { closeSync, openSync, readSync } from 'node:fs';
 import { AppError } from '../../base/errors.ts';
 import { sha256Hex } from '../../base/hash.ts';
 import { invariant } from '../../base/invariant.ts';
+import { type BlockMatrix, blockColumns, blocksOfPackedInt4, quantizeBlocks } from './block-matrix.ts';
 import { dequantizeInt4, widenBfloat16, widenFloat16 } from './element-types.ts';
 import type { QuantizationConfig } from './model-config.ts';
 import type { TensorEntry } from './safetensors.ts';
@@ -17,6 +18,8 @@ export interface LocatedTensor extends TensorEntry {
  * All throw `input.model-folder` for a missing tensor or a wrong shape and `corrupt.safetensors` for a short file.
  */
 export interface WeightSource {
+  /** Paths of the files that hold tensors. */
+  files(): readonly string[];
   has(name: string): boolean;
   /** Stored parameters of a matrix, whatever its form; shape is checked. */
   checkVector(name: string, length: number): void;
@@ -24,6 +27,8 @@ export interface WeightSource {
   vector(name: string, length: number): Float32Array;
   /** `<name>.weight`, or `<name>.weight_packed` with its scales, dequantized: [rows, columns]. */
   matrix(name: string, rows: number, columns: number): Float32Array;
+  /** The same in blocks of 32 columns: stored INT4 as it is, where its groups allow it; all else rounded to INT8. */
+  blocks(name: string, rows: number, columns: number): BlockMatrix;
   /**
    * sha256 over names and stored bytes of every tensor that was read, whatever the order. Ask when all are read; it can
    * still be asked after `close`.
@@ -44,6 +49,10 @@ export class FileWeights implements WeightSource {
   constructor(tensors: ReadonlyMap<string, LocatedTensor>, quantization: QuantizationConfig | null) {
     this.#tensors = tensors;
     this.#quantization = quantization;
+  }
+
+  files(): readonly string[] {
+    return [...new Set([...this.#tensors.values()].map(({ file }) => file))].sort();
   }
 
   has(name: string): boolean {
@@ -78,6 +87,19 @@ export class FileWeights implements WeightSource {
     const packed = new Int32Array(this.#bytes(`${name}.weight_packed`));
     const scales = this.#floats(`${name}.weight_scale`);
     return dequantizeInt4(packed, scales, rows, columns, this.#groupColumns(name, columns));
+  }
+
+  blocks(name: string, rows: number, columns: number): BlockMatrix {
+    if (this.#tensors.has(`${name}.weight_packed`) && !this.has(`${name}.weight`)) {
+      const groupColumns = this.#groupColumns(name, columns);
+      if (groupColumns % blockColumns === 0) {
+        this.checkMatrix(name, rows, columns);
+        const packed = new Uint8Array(this.#bytes(`${name}.weight_packed`));
+        const shape = { rows, columns, groupColumns };
+        return blocksOfPackedInt4(packed, this.#floats(`${name}.weight_scale`), shape);
+      }
+    }
+    return quantizeBlocks({ values: this.matrix(name, rows, columns), rows, columns });
   }
 
   contentDigest(): string {

@@ -10,11 +10,12 @@ const freeThreads = 3;
 /**
  * Names everything that decides the bits of a latent row: the graph with its weights (and so model, precision and
  * attention form), the runtime and the instructions of this CPU. Engines of equal digest share pages and checkpoints.
+ * @param graphs digest of all graphs and weights
  */
-export function engineDigest(modelBytes: Uint8Array, threads: number): string {
+export function engineDigest(graphs: string, threads: number): string {
   const parts = {
-    version: 1,
-    model: sha256Hex(modelBytes),
+    version: 2,
+    graphs,
     runtime: runtimeVersion(),
     cpu: cpuFeatures(),
     threads: threads <= freeThreads ? null : threads,
@@ -23,7 +24,7 @@ export function engineDigest(modelBytes: Uint8Array, threads: number): string {
 }
 
 /** Instruction sets that the runtime chooses kernels by; without /proc the CPU's name must do. */
-function cpuFeatures(): string {
+export function cpuFeatures(): string {
   try {
     const flags = /^(?:flags|Features)\s*:(.*)$/m.exec(readFileSync('/proc/cpuinfo', 'utf8'))?.[1] ?? '';
     const known = flags.split(/\s+/).filter((flag) => /^(?:avx|fma|f16c|amx|sse4|asimd|sve|i8mm|bf16)/.test(flag));

@@ -1,47 +1,61 @@
+import type { Tensor } from 'onnxruntime-node';
 import { AppError } from '../../base/errors.ts';
 import { invariant } from '../../base/invariant.ts';
-import { buildDeepseekV3, prefixInput, suffixInput } from '../model/architectures/deepseek-v3.ts';
+import { type LayerRange, prefixInput, suffixInput } from '../model/architectures/deepseek-v3.ts';
+import type { Precision } from '../model/layer-weights.ts';
 import { type AttentionForm, rowStep } from '../model/layers/attention.ts';
 import { computeRotaryRows, inverseFrequencies } from '../model/layers/rotary.ts';
 import { type LoadedModel, loadModelFolder } from '../model/load-model.ts';
 import { latentWidth, type ModelConfig } from '../model/model-config.ts';
 import { blockRows, type ModelRunner, type StepInput, type StepOutput, type StepSequence } from '../ports.ts';
 import { engineDigest } from './engine-digest.ts';
-import { floatTensor, intTensor, type OrtFeeds, type OrtSession, openOrtSession } from './ort-session.ts';
-import { longestOf, runInParts } from './run-in-parts.ts';
+import { type OpenGraphs, openGraphs } from './open-graphs.ts';
+import { floatTensor, intTensor, type OrtFeeds } from './ort-session.ts';
+import { joinFloats, longestOf, runInParts } from './run-in-parts.ts';
+import { planStages } from './stage-plan.ts';
 
 export interface OrtRunnerOptions {
-  /** `full`: float32 arithmetic on the weights as stored. */
-  readonly precision: 'full';
+  readonly precision: Precision;
   readonly threads: number;
   /** Equal bits for every chunking, neighbour and border of the prefix. @defaultValue true */
   readonly reproducible?: boolean;
   /** Most attention scores of one run; a longer step runs in parts, with the same bits. @defaultValue 2²⁶ */
   readonly maxScores?: number;
+  /** Graphs that the layers are spread over, one behind the other. @defaultValue as few as load well */
+  readonly stages?: number;
+  /** Where models are kept as the runtime uses them, so that the next process starts at once. @defaultValue nowhere */
+  readonly preparedFolder?: string | null;
 }
 
 /** 256 MB; a run holds about four matrices of scores at once. */
 const defaultMaxScores = 2 ** 26;
 
-/**
- * Opens a checkpoint folder, or one that is loaded already, for running; its weights are closed either way.
- * Throws `input.model-folder`, `corrupt.safetensors` and `capacity.model-too-large`.
- */
-export async function openOrtRunner(model: string | LoadedModel, options: OrtRunnerOptions): Promise<ModelRunner> {
-  const { config, weights } = typeof model === 'string' ? await loadModelFolder(model) : model;
-  const form = (options.reproducible ?? true) ? 'exact' : 'fast';
-  let bytes: Uint8Array;
-  try {
-    bytes = buildDeepseekV3(config, weights, form);
-  } finally {
-    weights.close();
-  }
-  const digest = engineDigest(bytes, options.threads);
-  const session = await openOrtSession(bytes, { threads: options.threads });
-  return new OrtRunner(config, session, form, digest, options.maxScores ?? defaultMaxScores);
+export interface CheckpointRunner extends ModelRunner {
+  /** sha256 over the stored bytes of all weights. */
+  readonly weightsDigest: string;
 }
 
-class OrtRunner implements ModelRunner {
+/**
+ * Opens a checkpoint folder, or one that is loaded already, for running; its weights are closed either way.
+ * Throws `input.model-folder`, `corrupt.safetensors`, `capacity.model-too-large` and `input.config`.
+ */
+export async function openOrtRunner(model: string | LoadedModel, options: OrtRunnerOptions): Promise<CheckpointRunner> {
+  const loaded = typeof model === 'string' ? await loadModelFolder(model) : model;
+  const { precision, threads, preparedFolder = null } = options;
+  const form = (options.reproducible ?? true) ? 'exact' : 'fast';
+  try {
+    const stages = planStages(loaded.config, options.stages ?? null);
+    const graphs = await openGraphs(loaded, { precision, form, stages, threads, preparedFolder });
+    const digest = engineDigest(graphs.digest, threads);
+    return new OrtRunner(loaded.config, graphs, stages, form, digest, options.maxScores ?? defaultMaxScores);
+  } finally {
+    loaded.weights.close();
+  }
+}
+
+const noLayers: LayerRange = { first: 0, end: 0 };
+
+class OrtRunner implements CheckpointRunner {
   readonly layers: number;
   readonly latentWidth: number;
   readonly hiddenWidth: number;
@@ -49,14 +63,23 @@ class OrtRunner implements ModelRunner {
   readonly contextTokens: number;
   readonly rowStep: number;
   readonly digest: string;
-  readonly #session: OrtSession;
+  readonly weightsDigest: string;
+  readonly #graphs: OpenGraphs;
+  readonly #ranges: readonly LayerRange[];
   readonly #frequencies: Float32Array;
   readonly #attentionFactor: number;
   readonly #heads: number;
   readonly #maxScores: number;
   #runMs = 0;
 
-  constructor(config: ModelConfig, session: OrtSession, form: AttentionForm, digest: string, maxScores: number) {
+  constructor(
+    config: ModelConfig,
+    graphs: OpenGraphs,
+    ranges: readonly LayerRange[],
+    form: AttentionForm,
+    digest: string,
+    maxScores: number,
+  ) {
     this.layers = config.layers;
     this.latentWidth = latentWidth(config);
     this.hiddenWidth = config.hiddenWidth;
@@ -64,7 +87,9 @@ class OrtRunner implements ModelRunner {
     this.contextTokens = config.contextTokens;
     this.rowStep = rowStep(form);
     this.digest = digest;
-    this.#session = session;
+    this.weightsDigest = graphs.weightsDigest;
+    this.#graphs = graphs;
+    this.#ranges = ranges;
     this.#heads = config.heads;
     this.#maxScores = maxScores;
     this.#frequencies = inverseFrequencies(config.rope, config.ropeWidth);
@@ -83,19 +108,57 @@ class OrtRunner implements ModelRunner {
   }
 
   async close(): Promise<void> {
-    await this.#session.close();
+    for (const session of [...this.#graphs.stages, this.#graphs.top]) await session.close();
   }
 
   async #runPart(input: StepInput): Promise<StepOutput> {
     const feeds = this.#buildFeeds(input);
-    const startMs = performance.now();
-    const { latents, logits, hidden } = await this.#session.run(feeds);
-    this.#runMs += performance.now() - startMs;
-    return { logits: floatsOf(logits), hidden: floatsOf(hidden), latents: floatsOf(latents) };
+    const latents: Float32Array[] = [];
+    let hidden: Tensor | undefined;
+    for (const [index, session] of this.#graphs.stages.entries()) {
+      const own = this.#layerFeeds(input, this.#ranges[index] ?? noLayers);
+      if (hidden !== undefined) own['hidden_in'] = hidden;
+      const outputs = await this.#time(session.run({ ...feeds, ...own }));
+      hidden = outputs['hidden'];
+      latents.push(floatsOf(outputs['latents']));
+    }
+    const top = await this.#runTop(input, feeds, hidden, latents.at(-1) ?? new Float32Array());
+    return { ...top, latents: joinFloats(latents) };
   }
 
-  #buildFeeds({ sequences, prefix, prefixRows, suffix, suffixRows, head }: StepInput): OrtFeeds {
-    const width = this.latentWidth;
+  /** What only wanted rows need. */
+  async #runTop(
+    input: StepInput,
+    feeds: OrtFeeds,
+    hidden: Tensor | undefined,
+    latents: Float32Array,
+  ): Promise<Pick<StepOutput, 'logits' | 'hidden'>> {
+    const { sequences } = input;
+    const tokens = longestOf(sequences);
+    const select = selectRows(sequences, tokens);
+    if (select.length === 0 || hidden === undefined) return { logits: new Float32Array(), hidden: new Float32Array() };
+    const newRows = latents.subarray(-sequences.length * tokens * this.latentWidth);
+    const outputs = await this.#time(
+      this.#graphs.top.run({
+        ...feeds,
+        ...this.#layerFeeds(input, { first: this.layers - 1, end: this.layers }),
+        hidden_in: hidden,
+        new_rows: floatTensor(newRows, [sequences.length, tokens, this.latentWidth]),
+        select: intTensor(select, [select.length]),
+        head: intTensor(BigInt64Array.of(input.head ? 1n : 0n), [1]),
+      }),
+    );
+    return { logits: floatsOf(outputs['logits']), hidden: floatsOf(outputs['hidden']) };
+  }
+
+  async #time<Result>(run: Promise<Result>): Promise<Result> {
+    const startMs = performance.now();
+    const result = await run;
+    this.#runMs += performance.now() - startMs;
+    return result;
+  }
+
+  #buildFeeds({ sequences, prefixRows }: StepInput): OrtFeeds {
     const total = sequences.length;
     const tokens = longestOf(sequences);
     const pairs = this.#frequencies.length;
@@ -110,8 +173,7 @@ class OrtRunner implements ModelRunner {
     sequences.forEach(({ tokenIds }, index) => {
       for (let at = 0; at < tokenIds.length; at++) ids[index * tokens + at] = BigInt(tokenIds[at] ?? 0);
     });
-    const select = selectRows(sequences, tokens);
-    const feeds: Record<string, OrtFeeds[string]> = {
+    return {
       ids: intTensor(ids, [total, tokens]),
       write: intTensor(
         BigInt64Array.from(sequences, ({ start }) => BigInt(start - prefixRows)),
@@ -119,10 +181,14 @@ class OrtRunner implements ModelRunner {
       ),
       cos: floatTensor(cos, [total * tokens, pairs]),
       sin: floatTensor(sin, [total * tokens, pairs]),
-      select: intTensor(select, [select.length]),
-      head: intTensor(BigInt64Array.of(head && select.length > 0 ? 1n : 0n), [1]),
     };
-    for (let layer = 0; layer < this.layers; layer++) {
+  }
+
+  #layerFeeds({ sequences, prefix, prefixRows, suffix, suffixRows }: StepInput, layers: LayerRange) {
+    const width = this.latentWidth;
+    const total = sequences.length;
+    const feeds: Record<string, Tensor> = {};
+    for (let layer = layers.first; layer < layers.end; layer++) {
       const shared = view(prefix[layer], prefixRows * width);
       const own = view(suffix[layer], total * suffixRows * width);
       feeds[prefixInput(layer)] = floatTensor(shared, [prefixRows, width]);
@@ -158,7 +224,7 @@ class OrtRunner implements ModelRunner {
   }
 }
 
-/** Which rows are wanted, numbered over all sequences, each padded to `tokens`. */
+/** Rows over all sequences, each padded to `tokens`. */
 function selectRows(sequences: readonly StepSequence[], tokens: number): BigInt64Array {
   const rows = sequences.flatMap(({ tokenIds, wanted }, index) =>
     Array.from({ length: wanted }, (_, at) => BigInt(index * tokens + tokenIds.length - wanted + at)),

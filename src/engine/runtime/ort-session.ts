@@ -1,9 +1,14 @@
 import { availableParallelism } from 'node:os';
+import { basename } from 'node:path';
 import { env, InferenceSession, Tensor } from 'onnxruntime-node';
 import { AppError } from '../../base/errors.ts';
 
 export interface OrtSessionOptions {
   readonly threads: number;
+  /** Also writes the model as it will run, optimized and with packed weights, to this path and one beside it. */
+  readonly preparedPath?: string;
+  /** The file is one that was prepared on a machine like this: nothing is left to optimize. */
+  readonly isPrepared?: boolean;
 }
 
 export type OrtFeeds = Readonly<Record<string, Tensor>>;
@@ -37,25 +42,38 @@ export class OrtSession {
   }
 }
 
+/** The file beside a model's that holds its large constants. */
+export const weightsFileOf = (modelPath: string): string => modelPath.replace(/\.onnx$/, '.weights');
+
 /**
- * Loads a model from its bytes.
+ * Loads a model file.
  * Throws `capacity.model-too-large` when memory runs out, otherwise `bug.invariant`: the graph is our own.
  */
-export async function openOrtSession(model: Uint8Array, options: OrtSessionOptions): Promise<OrtSession> {
+export async function openOrtSession(path: string, options: OrtSessionOptions): Promise<OrtSession> {
   // A thread that spins on a fully used machine takes the core its sibling needs: 14 ms a step against 4.9.
   const spinning = options.threads >= availableParallelism() ? '0' : '1';
+  const { preparedPath, isPrepared = false } = options;
+  const saving =
+    preparedPath === undefined
+      ? {}
+      : {
+          save_external_prepacked_constant_initializers: '1',
+          optimized_model_external_initializers_file_name: basename(weightsFileOf(preparedPath)),
+          optimized_model_external_initializers_min_size_in_bytes: '64',
+        };
   try {
-    const session = await InferenceSession.create(model, {
+    const session = await InferenceSession.create(path, {
       executionProviders: ['cpu'],
       intraOpNumThreads: options.threads,
       interOpNumThreads: 1,
       executionMode: 'sequential',
-      graphOptimizationLevel: 'all',
+      graphOptimizationLevel: isPrepared ? 'disabled' : 'all',
+      ...(preparedPath === undefined ? {} : { optimizedModelFilePath: preparedPath }),
       // Patterns are kept per input shape, and every prefix length is a shape.
       enableMemPattern: false,
       // TensorScatter warns on every run that it copies its input, which is what we want.
       logSeverityLevel: 3,
-      extra: { session: { intra_op: { allow_spinning: spinning } } },
+      extra: { session: { intra_op: { allow_spinning: spinning }, ...saving } },
     });
     return new OrtSession(session);
   } catch (error) {

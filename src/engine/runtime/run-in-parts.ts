@@ -80,7 +80,10 @@ function storeRows(suffix: LatentLayers, latents: Float32Array, tokens: number, 
   });
 }
 
-function joinFloats(parts: readonly Float32Array[]): Float32Array {
+/** One array as it is, several copied into one. */
+export function joinFloats(parts: readonly Float32Array[]): Float32Array {
+  const [only] = parts;
+  if (only !== undefined && parts.length === 1) return only;
   const joined = new Float32Array(parts.reduce((sum, part) => sum + part.length, 0));
   let offset = 0;
   for (const part of parts) {

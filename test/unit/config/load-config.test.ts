@@ -76,7 +76,7 @@ describe('loadConfig', () => {
     [{ QUIRE_PAGE_MEMORY_BYTES: '1GB' }, /QUIRE_PAGE_MEMORY_BYTES must be an integer from 1048576 to \d+, not "1GB"/],
     [{ QUIRE_MAX_SEQUENCES: '0' }, /QUIRE_MAX_SEQUENCES must be an integer from 1 to 1024, not "0"/],
     [{ QUIRE_PREFILL_TOKENS: '1.5' }, /QUIRE_PREFILL_TOKENS must be an integer from 1 to 65536, not "1.5"/],
-    [{ QUIRE_PRECISION: 'int8' }, /QUIRE_PRECISION must be one of full, not "int8"/],
+    [{ QUIRE_PRECISION: 'int8' }, /QUIRE_PRECISION must be one of int4, full, not "int8"/],
     [{ QUIRE_API_HOST: '0.0.0.0' }, /binding to 0.0.0.0 needs QUIRE_API_KEY/],
     [{ S3_ACCESS_KEY_ID: 'x' }, /S3_ACCESS_KEY_ID and S3_SECRET_ACCESS_KEY must be given together/],
     [{ QUIRE_LOG_LEVEL: 'loud' }, /QUIRE_LOG_LEVEL must be one of debug, info, warn, error/],

@@ -200,6 +200,17 @@ describe('Engine', () => {
     });
   });
 
+  it('refuses an answer that memory could cut short, since another machine would not', async () => {
+    const { submit } = setUp({ blocks: 9 });
+    const long = { ...ask('a', 1), maxTokens: 700 };
+    await expect(submit(long)).rejects.toMatchObject({
+      code: 'input.context-length',
+      message: expect.stringMatching(
+        /does not fit the 768 tokens that the memory for latents holds with 700 for the answer$/,
+      ),
+    });
+  });
+
   it('refuses a prompt longer than the window', async () => {
     const { submit } = setUp({}, { contextTokens: 500 });
     await expect(submit(ask('a', 2))).rejects.toMatchObject({

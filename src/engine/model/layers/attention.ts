@@ -1,6 +1,7 @@
 import { floatAttribute, type GraphBuilder, intAttribute, microsoftDomain, type ValueName } from '../graph-builder.ts';
 import { latentWidth, type ModelConfig } from '../model-config.ts';
-import { addLinear, type Matrix } from './linear.ts';
+import { type AbsorbedWeights, addHeadValues, addQueries } from './absorb.ts';
+import { addLinear, type LinearWeight } from './linear.ts';
 import { addRmsNorm } from './norm.ts';
 import { addRotary, type RotaryInputs, softmaxScale } from './rotary.ts';
 
@@ -25,15 +26,18 @@ const keyStep = 128;
 const wideRow = 160;
 const masked = -1e30;
 
+/** Of the rows that are cached. */
+export interface LatentWeights {
+  readonly latentDown: LinearWeight;
+  readonly latentGain: Float32Array;
+}
+
 export interface AttentionWeights {
   /** null: queries are projected directly by `queryUp`. */
-  readonly queryDown: { readonly weight: Matrix; readonly gain: Float32Array } | null;
-  readonly queryUp: Matrix;
-  readonly latentDown: Matrix;
-  readonly latentGain: Float32Array;
-  /** [heads · (nope + value), latent] */
-  readonly latentUp: Matrix;
-  readonly output: Matrix;
+  readonly queryDown: { readonly weight: LinearWeight; readonly gain: Float32Array } | null;
+  readonly queryUp: LinearWeight;
+  readonly latentUp: AbsorbedWeights;
+  readonly output: LinearWeight;
 }
 
 /** Values that all layers share. */
@@ -42,15 +46,15 @@ export interface AttentionContext {
   readonly sequences: ValueName;
   readonly tokens: ValueName;
   readonly queries: ValueName;
-  /** [sequences, tokens, 1, suffix rows]: 0 where the key is visible. */
-  readonly mask: ValueName;
+  /** Of `addCausalMask`, the same for all layers. */
+  mask(suffix: ValueName): ValueName;
   /** [sequences]: suffix row of the first new row. */
   readonly write: ValueName;
   readonly rotary: RotaryInputs;
 }
 
 /**
- * Additive mask: key j of the suffix is visible to new row i when j ≤ write + i.
+ * Additive mask [sequences, tokens, 1, suffix rows]: key j of the suffix is visible to new row i when j ≤ write + i.
  * @param suffix [sequences, suffix rows, width]
  */
 export function addCausalMask(graph: GraphBuilder, suffix: ValueName, write: ValueName, tokens: ValueName): ValueName {
@@ -96,7 +100,7 @@ export function addAttention(
 export function addLatentRows(
   graph: GraphBuilder,
   config: ModelConfig,
-  weights: AttentionWeights,
+  weights: LatentWeights,
   context: AttentionContext,
   input: ValueName,
 ): ValueName {
@@ -107,36 +111,6 @@ export function addLatentRows(
   const perSequence = [context.sequences, context.tokens] as const;
   const turned = addRotary(graph, graph.reshape(key, [...perSequence, ropeWidth]), context.rotary, 1, ropeWidth);
   return graph.concat([graph.reshape(normed, [...perSequence, latentRank]), turned], -1);
-}
-
-/** [rows, heads, latent width]: query times the key part of the latent's up-projection, then the rotary query. */
-function addQueries(
-  graph: GraphBuilder,
-  config: ModelConfig,
-  form: AttentionForm,
-  weights: AttentionWeights,
-  context: AttentionContext,
-  input: ValueName,
-): ValueName {
-  const { heads, nopeWidth, ropeWidth, latentRank, valueWidth } = config;
-  const { queryDown } = weights;
-  const compressed =
-    queryDown === null
-      ? input
-      : addRmsNorm(
-          graph,
-          addLinear(graph, input, queryDown.weight, 'query_down'),
-          queryDown.gain,
-          config.latentNormEpsilon,
-        );
-  const projected = addLinear(graph, compressed, weights.queryUp, 'query_up');
-  const perHead = graph.reshape(projected, [-1, heads, nopeWidth + ropeWidth]);
-  const [nope = '', rope = ''] = graph.splitLast(perHead, [nopeWidth, ropeWidth]);
-  const flatRope = graph.reshape(rope, [context.sequences, context.tokens, heads * ropeWidth]);
-  const turned = graph.reshape(addRotary(graph, flatRope, context.rotary, heads, ropeWidth), [-1, heads, ropeWidth]);
-  const keyPart = selectHeadRows(weights.latentUp, heads, nopeWidth + valueWidth, 0, nopeWidth);
-  const up = graph.weight('latent_key_up', keyPart, [heads, nopeWidth, latentRank]);
-  return graph.concat([addPerHead(graph, form, nope, up, heads, nopeWidth), turned], -1);
 }
 
 /** Probabilities over prefix and suffix times the cached rows: [rows · heads, latent rank]. */
@@ -150,7 +124,7 @@ function addMixedLatents(
   keys: ValueName,
 ): ValueName {
   const width = latentWidth(config);
-  const { sequences, tokens, queries: queryTotal, mask } = context;
+  const { sequences, tokens, queries: queryTotal } = context;
   const product = { transB: intAttribute(1), alpha: floatAttribute(softmaxScale(config)) };
   const prefixRows = graph.dimension(prefix, 0);
   const suffixRows = graph.dimension(keys, 1);
@@ -164,7 +138,11 @@ function addMixedLatents(
   const perSequence = graph.reshape(queries, [sequences, queryTotal, width]);
   const rawScores = graph.op('FusedMatMul', [perSequence, keys], product, microsoftDomain);
   const perToken = graph.reshape(rawScores, [sequences, tokens, config.heads, suffixRows]);
-  const suffixScores = graph.reshape(graph.op('Add', [perToken, mask]), [sequences, queryTotal, suffixRows]);
+  const suffixScores = graph.reshape(graph.op('Add', [perToken, context.mask(keys)]), [
+    sequences,
+    queryTotal,
+    suffixRows,
+  ]);
 
   const scores = graph.concat([prefixScores, suffixScores], -1);
   const chances = graph.op('Softmax', [scores], { axis: intAttribute(-1) });
@@ -236,61 +214,4 @@ function addSuffixSteps(
   const keySteps = graph.reshape(keys, [context.sequences, steps, keyStep, width]);
   const parts = graph.op('MatMul', [graph.transpose(chanceSteps, [0, 2, 1, 3]), keySteps]);
   return graph.transpose(parts, [1, 0, 2, 3]);
-}
-
-/** [rows, heads · value width] from mixed latents [rows · heads, latent rank]. */
-function addHeadValues(
-  graph: GraphBuilder,
-  config: ModelConfig,
-  form: AttentionForm,
-  weights: AttentionWeights,
-  mixed: ValueName,
-): ValueName {
-  const { heads, latentRank, nopeWidth, valueWidth } = config;
-  const rows = selectHeadRows(weights.latentUp, heads, nopeWidth + valueWidth, nopeWidth, valueWidth);
-  const transposed = transposeEach(rows, heads, valueWidth, latentRank);
-  const up = graph.weight('latent_value_up', transposed, [heads, latentRank, valueWidth]);
-  const values = addPerHead(graph, form, graph.reshape(mixed, [-1, heads, latentRank]), up, heads, latentRank);
-  return graph.reshape(values, [-1, heads * valueWidth]);
-}
-
-/** A1: x [rows, heads, in] times one matrix a head [heads, in, out] → [rows, heads, out]. */
-function addPerHead(
-  graph: GraphBuilder,
-  form: AttentionForm,
-  input: ValueName,
-  weight: ValueName,
-  heads: number,
-  inWidth: number,
-): ValueName {
-  if (form === 'fast') {
-    return graph.transpose(graph.op('MatMul', [graph.transpose(input, [1, 0, 2]), weight]), [1, 0, 2]);
-  }
-  const padded = graph.concat([input, graph.zeros([1, heads, inWidth])], 0);
-  const byHead = graph.op('MatMul', [graph.transpose(padded, [1, 0, 2]), weight]);
-  return graph.op('Slice', [graph.transpose(byHead, [1, 0, 2]), graph.ints([0]), graph.ints([-1]), graph.ints([0])]);
-}
-
-/** Rows [offset, offset + count) of every head's block of `headRows` rows. */
-function selectHeadRows(matrix: Matrix, heads: number, headRows: number, offset: number, count: number): Float32Array {
-  const selected = new Float32Array(heads * count * matrix.columns);
-  for (let head = 0; head < heads; head++) {
-    const start = (head * headRows + offset) * matrix.columns;
-    selected.set(matrix.values.subarray(start, start + count * matrix.columns), head * count * matrix.columns);
-  }
-  return selected;
-}
-
-/** [total, rows, columns] → [total, columns, rows]. */
-function transposeEach(values: Float32Array, total: number, rows: number, columns: number): Float32Array {
-  const transposed = new Float32Array(values.length);
-  for (let index = 0; index < total; index++) {
-    const base = index * rows * columns;
-    for (let row = 0; row < rows; row++) {
-      for (let column = 0; column < columns; column++) {
-        transposed[base + column * rows + row] = values[base + row * columns + column]!;
-      }
-    }
-  }
-  return transposed;
 }

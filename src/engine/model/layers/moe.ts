@@ -1,14 +1,15 @@
 import { type GraphBuilder, intAttribute, type ValueName } from '../graph-builder.ts';
 import type { ModelConfig, RouterConfig } from '../model-config.ts';
-import { addLinear, type Matrix, stackRows } from './linear.ts';
+import { addLinear, type LinearWeight, type Matrix, stackRows } from './linear.ts';
 
 export interface MlpWeights {
-  readonly gate: Matrix;
-  readonly up: Matrix;
-  readonly down: Matrix;
+  readonly gate: LinearWeight;
+  readonly up: LinearWeight;
+  readonly down: LinearWeight;
 }
 
 export interface ExpertLayerWeights {
+  /** Float32 in every precision: a choice that flips changes more than all rounding. */
   readonly router: Matrix;
   /** Added to the scores for choosing only. */
   readonly selectionBias: Float32Array;
@@ -19,10 +20,23 @@ export interface ExpertLayerWeights {
 
 /** W_down( silu(W_gate x) ⊙ W_up x ) for x [rows, hidden]. */
 export function addMlp(graph: GraphBuilder, input: ValueName, weights: MlpWeights, stem: string): ValueName {
-  const both = addLinear(graph, input, stackRows(weights.gate, weights.up), `${stem}_gate_up`);
-  const [gate = '', up = ''] = graph.splitLast(both, [weights.gate.rows, weights.up.rows]);
+  const [gate, up] = addGateAndUp(graph, input, weights, stem);
   const silu = graph.op('Mul', [gate, graph.op('Sigmoid', [gate])]);
   return addLinear(graph, graph.op('Mul', [silu, up]), weights.down, `${stem}_down`);
+}
+
+function addGateAndUp(
+  graph: GraphBuilder,
+  input: ValueName,
+  { gate, up }: MlpWeights,
+  stem: string,
+): readonly [gate: ValueName, up: ValueName] {
+  const stacked = stackRows(gate, up);
+  if (stacked === null)
+    return [addLinear(graph, input, gate, `${stem}_gate`), addLinear(graph, input, up, `${stem}_up`)];
+  const both = addLinear(graph, input, stacked, `${stem}_gate_up`);
+  const [first = '', second = ''] = graph.splitLast(both, [gate.rows, up.rows]);
+  return [first, second];
 }
 
 /**
@@ -55,7 +69,8 @@ export function addExpertLayer(
     graph.scalar(0),
     graph.concat([graph.op('Shape', [slots]), graph.ints([hiddenWidth])], 0),
   ]);
-  const filled = graph.op('ScatterND', [empty, graph.concat(places, 0), graph.concat(outputs, 0)]);
+  const pairs = graph.transpose(graph.concat(places, 1), [1, 0]);
+  const filled = graph.op('ScatterND', [empty, pairs, graph.concat(outputs, 0)]);
   const slotWeights = graph.op('Unsqueeze', [graph.transpose(mixWeights, [1, 0]), graph.ints([-1])]);
   const routed = graph.op('ReduceSum', [graph.op('Mul', [filled, slotWeights]), graph.ints([0])], {
     keepdims: intAttribute(0),
@@ -128,7 +143,7 @@ interface ExpertPlace {
   readonly input: ValueName;
 }
 
-/** Results [n, hidden] and their (slot, row) pairs [n, 2]; an expert nobody chose costs one branch. */
+/** Results [n, hidden] and their slots and rows [2, n]; an expert nobody chose costs one branch. */
 function addExpert(graph: GraphBuilder, config: ModelConfig, weights: MlpWeights, place: ExpertPlace): ValueName[] {
   const { hiddenWidth } = config;
   const run = graph.branch('expert');
@@ -136,12 +151,11 @@ function addExpert(graph: GraphBuilder, config: ModelConfig, weights: MlpWeights
   const found = run.op('NonZero', [matches]);
   const rows = run.op('Gather', [found, run.scalarInt(1)], { axis: intAttribute(0) });
   const output = addMlp(run, run.op('Gather', [place.input, rows]), weights, 'expert');
-  const pairs = run.transpose(found, [1, 0]);
   run.output(output, 'float32', ['n', hiddenWidth]);
-  run.output(pairs, 'int64', ['n', 2]);
+  run.output(found, 'int64', [2, 'n']);
 
   const skip = graph.branch('no_expert');
-  skip.output(skip.op('Identity', [skip.zeros([0, hiddenWidth])]), 'float32', [0, hiddenWidth]);
-  skip.output(skip.op('Identity', [skip.emptyInts([0, 2])]), 'int64', [0, 2]);
+  skip.output(skip.noRows(place.input), 'float32', [0, hiddenWidth]);
+  skip.output(skip.op('NonZero', [skip.noRows(skip.transpose(place.slots, [1, 0]))]), 'int64', [2, 0]);
   return graph.choose(place.condition, run, skip, 2);
 }

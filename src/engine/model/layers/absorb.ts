@@ -1,0 +1,151 @@
+import { type BlockMatrix, quantizeBlocks } from '../block-matrix.ts';
+import type { GraphBuilder, ValueName } from '../graph-builder.ts';
+import type { ModelConfig } from '../model-config.ts';
+import type { AttentionContext, AttentionForm, AttentionWeights } from './attention.ts';
+import { addLinear, type Matrix } from './linear.ts';
+import { addRmsNorm } from './norm.ts';
+import { addRotary } from './rotary.ts';
+
+/**
+ * The up-projection of the latents, taken apart by heads and absorbed: its key half into the queries, its value half
+ * behind the mixed latents. Float32: one product with a matrix a head. Blocks of INT8: a product of its own for each
+ * head, since MatMulNBits has two-dimensional weights; a quarter of the bytes.
+ */
+export type AbsorbedWeights =
+  | {
+      readonly type: 'float32';
+      /** [heads, nope, latent] */
+      readonly keys: Float32Array;
+      /** [heads, latent, value] */
+      readonly values: Float32Array;
+    }
+  | {
+      readonly type: 'blocks';
+      /** A head each: [latent, nope] and [value, latent]. */
+      readonly keys: readonly BlockMatrix[];
+      readonly values: readonly BlockMatrix[];
+    };
+
+/** @param latentUp [heads · (nope + value), latent] */
+export function splitLatentUp(config: ModelConfig, latentUp: Matrix, quantized: boolean): AbsorbedWeights {
+  const { heads, nopeWidth, valueWidth, latentRank } = config;
+  const headRows = nopeWidth + valueWidth;
+  const keys = selectHeadRows(latentUp, heads, headRows, 0, nopeWidth);
+  const values = selectHeadRows(latentUp, heads, headRows, nopeWidth, valueWidth);
+  if (!quantized) return { type: 'float32', keys, values: transposeEach(values, heads, valueWidth, latentRank) };
+  const turned = transposeEach(keys, heads, nopeWidth, latentRank);
+  const perHead = (all: Float32Array, rows: number, columns: number): BlockMatrix[] =>
+    Array.from({ length: heads }, (_, head) => {
+      const own = all.subarray(head * rows * columns, (head + 1) * rows * columns);
+      return quantizeBlocks({ values: own, rows, columns });
+    });
+  return {
+    type: 'blocks',
+    keys: perHead(turned, latentRank, nopeWidth),
+    values: perHead(values, valueWidth, latentRank),
+  };
+}
+
+/** [rows, heads · (latent + rope)]: query times the key part of the latent's up-projection, then the rotary query. */
+export function addQueries(
+  graph: GraphBuilder,
+  config: ModelConfig,
+  form: AttentionForm,
+  weights: AttentionWeights,
+  context: AttentionContext,
+  input: ValueName,
+): ValueName {
+  const { heads, nopeWidth, ropeWidth, latentRank } = config;
+  const projected = addLinear(graph, addCompressed(graph, config, weights, input), weights.queryUp, 'query_up');
+  const perHead = graph.reshape(projected, [-1, heads, nopeWidth + ropeWidth]);
+  const [nope = '', rope = ''] = graph.splitLast(perHead, [nopeWidth, ropeWidth]);
+  const flatRope = graph.reshape(rope, [context.sequences, context.tokens, heads * ropeWidth]);
+  const turned = addRotary(graph, flatRope, context.rotary, heads, ropeWidth);
+  const { latentUp } = weights;
+  if (latentUp.type === 'float32') {
+    const up = graph.weight('latent_key_up', latentUp.keys, [heads, nopeWidth, latentRank]);
+    const absorbed = addPerHead(graph, form, nope, up, heads, nopeWidth);
+    return graph.concat([absorbed, graph.reshape(turned, [-1, heads, ropeWidth])], -1);
+  }
+  const nopes = graph.splitLast(graph.reshape(nope, [-1, heads * nopeWidth]), Array(heads).fill(nopeWidth));
+  const ropes = graph.splitLast(graph.reshape(turned, [-1, heads * ropeWidth]), Array(heads).fill(ropeWidth));
+  const parts = latentUp.keys.flatMap((weight, head) => [
+    addLinear(graph, nopes[head] ?? '', weight, 'latent_key_up'),
+    ropes[head] ?? '',
+  ]);
+  return graph.concat(parts, -1);
+}
+
+function addCompressed(
+  graph: GraphBuilder,
+  config: ModelConfig,
+  { queryDown }: AttentionWeights,
+  input: ValueName,
+): ValueName {
+  if (queryDown === null) return input;
+  const down = addLinear(graph, input, queryDown.weight, 'query_down');
+  return addRmsNorm(graph, down, queryDown.gain, config.latentNormEpsilon);
+}
+
+/** [rows, heads · value width] from mixed latents [rows · heads, latent rank]. */
+export function addHeadValues(
+  graph: GraphBuilder,
+  config: ModelConfig,
+  form: AttentionForm,
+  weights: AttentionWeights,
+  mixed: ValueName,
+): ValueName {
+  const { heads, latentRank, valueWidth } = config;
+  const { latentUp } = weights;
+  if (latentUp.type === 'float32') {
+    const up = graph.weight('latent_value_up', latentUp.values, [heads, latentRank, valueWidth]);
+    const values = addPerHead(graph, form, graph.reshape(mixed, [-1, heads, latentRank]), up, heads, latentRank);
+    return graph.reshape(values, [-1, heads * valueWidth]);
+  }
+  const perHead = graph.splitLast(graph.reshape(mixed, [-1, heads * latentRank]), Array(heads).fill(latentRank));
+  const values = latentUp.values.map((weight, head) =>
+    addLinear(graph, perHead[head] ?? '', weight, 'latent_value_up'),
+  );
+  return graph.concat(values, -1);
+}
+
+/** A1: x [rows, heads, in] times one matrix a head [heads, in, out] → [rows, heads, out]. */
+function addPerHead(
+  graph: GraphBuilder,
+  form: AttentionForm,
+  input: ValueName,
+  weight: ValueName,
+  heads: number,
+  inWidth: number,
+): ValueName {
+  if (form === 'fast') {
+    return graph.transpose(graph.op('MatMul', [graph.transpose(input, [1, 0, 2]), weight]), [1, 0, 2]);
+  }
+  const padded = graph.concat([input, graph.zeros([1, heads, inWidth])], 0);
+  const byHead = graph.op('MatMul', [graph.transpose(padded, [1, 0, 2]), weight]);
+  return graph.op('Slice', [graph.transpose(byHead, [1, 0, 2]), graph.ints([0]), graph.ints([-1]), graph.ints([0])]);
+}
+
+/** Rows [offset, offset + count) of every head's block of `headRows` rows. */
+function selectHeadRows(matrix: Matrix, heads: number, headRows: number, offset: number, count: number): Float32Array {
+  const selected = new Float32Array(heads * count * matrix.columns);
+  for (let head = 0; head < heads; head++) {
+    const start = (head * headRows + offset) * matrix.columns;
+    selected.set(matrix.values.subarray(start, start + count * matrix.columns), head * count * matrix.columns);
+  }
+  return selected;
+}
+
+/** [total, rows, columns] → [total, columns, rows]. */
+function transposeEach(values: Float32Array, total: number, rows: number, columns: number): Float32Array {
+  const transposed = new Float32Array(values.length);
+  for (let index = 0; index < total; index++) {
+    const base = index * rows * columns;
+    for (let row = 0; row < rows; row++) {
+      for (let column = 0; column < columns; column++) {
+        transposed[base + column * rows + row] = values[base + row * columns + column]!;
+      }
+    }
+  }
+  return transposed;
+}
