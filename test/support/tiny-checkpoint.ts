@@ -116,7 +116,8 @@ export function randomNormal(seed: number): () => number {
   return () => Math.sqrt(-2 * Math.log(1 - uniform())) * Math.cos(2 * Math.PI * uniform());
 }
 
-function quantizationConfig(groupColumns: number) {
+/** What config.json says of experts in compressed-tensors `pack-quantized` form. */
+export function quantizationConfig(groupColumns: number) {
   const weights = { num_bits: 4, type: 'int', symmetric: true, strategy: 'group', group_size: groupColumns };
   const group = { targets: ['Linear'], weights, input_activations: null, output_activations: null };
   return { quant_method: 'compressed-tensors', format: 'pack-quantized', config_groups: { group_0: group } };
