@@ -3,7 +3,7 @@ import { lifecycle } from '../src/base/lifecycle.contract.ts';
 import type { Logger } from '../src/base/log.ts';
 import { buildWebhookSender, Janitor, parseWebhookSecret, WebhookOutbox } from '../src/batch/index.ts';
 import type { Config } from '../src/config/index.ts';
-import { openControlConsumer } from '../src/queue/index.ts';
+import { openControlConsumer, openStalledWatch } from '../src/queue/index.ts';
 import { openShared } from './compose/open-shared.ts';
 import { type RunningProcess, runProcess } from './compose/run-process.ts';
 
@@ -24,10 +24,11 @@ async function start(config: Config, log: Logger): Promise<RunningProcess> {
   const consumer = openControlConsumer({ redisUrl: config.redisUrl, log }, (job) =>
     janitor.handle(job.tenant, job.batchId),
   );
+  const stalled = openStalledWatch({ redisUrl: config.redisUrl, stalledMs: config.analysis.stalledMs, log });
   return {
     stop: async () => {
       sweeping.abort();
-      await Promise.allSettled([consumer.stop(lifecycle.graceMs / 2), swept]);
+      await Promise.allSettled([consumer.stop(lifecycle.graceMs / 2), stalled.stop(), swept]);
       await shared.close();
     },
   };

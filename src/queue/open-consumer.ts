@@ -6,6 +6,7 @@ import { type ControlJob, queueNames, type UnitJob } from './messages.schema.ts'
 import type { Consumer, JobHandler } from './ports.ts';
 import { openPatientConnection, type RedisOptions } from './redis-connection.ts';
 import { retryWaitMs } from './retry-policy.ts';
+import { defaultStalledMs, maxStalledCount } from './stalled.ts';
 
 /**
  * created → running → draining → stopped.
@@ -42,9 +43,6 @@ export function openControlConsumer(
 }
 
 const defaultLockMs = 5_000;
-const defaultStalledMs = 2_000;
-/** BullMQ's own poison count would end a job after two deaths of workers; ours is kept in the unit log. */
-const maxStalledCount = 1_000;
 /** Pause before a failed fetch or a failed settling is tried again: short, since both mean Redis was away. */
 const runRetryMs = 1_000;
 /** Time for aborted handlers to write what they have and give their jobs back. */

@@ -11,6 +11,19 @@ const scriptedEngine = join(import.meta.dirname, '../support/scripted-engine.mjs
 
 const outcome = (answer: Promise<unknown>): Promise<unknown> => answer.catch((error: unknown) => error);
 
+/** Its number is free, and what it said is read: the loop has turned since. */
+async function untilGone(pid: number): Promise<void> {
+  for (;;) {
+    await new Promise((resolve) => setImmediate(resolve));
+    try {
+      process.kill(pid, 0);
+    } catch {
+      break;
+    }
+  }
+  for (let turn = 0; turn < 100; turn++) await new Promise((resolve) => setImmediate(resolve));
+}
+
 let clients: EngineClient[] = [];
 const open = (connect = () => forkEngine(scriptedEngine)): EngineClient => {
   const client = new EngineClient({ connect, clock: systemClock, log: silentLogger });
@@ -30,6 +43,18 @@ describe('an engine process', () => {
     const error = await outcome(client.generate(request('b', { tenant: 'exit-3' })));
     expect(error).toMatchObject({ code: 'transient.engine-interrupted', message: 'engine process ended: exit code 3' });
     expect(await client.generate(request('c', { tenant: 'answer' }))).toMatchObject({ content: 'answer' });
+  });
+
+  it('may have said that it is ready, or have ended, before anybody listened', async () => {
+    const [ready, gone] = [forkEngine(scriptedEngine), forkEngine(scriptedEngine)];
+    process.kill(Number(gone.pid), 'SIGKILL');
+    await untilGone(Number(gone.pid));
+    const first = open(() => ready);
+    expect(await first.ready()).toMatchObject({ id: 'scripted' });
+    const channels = [gone];
+    const second = open(() => channels.shift() ?? forkEngine(scriptedEngine));
+    expect(await second.ready()).toMatchObject({ id: 'scripted' });
+    expect(channels).toEqual([]);
   });
 
   it.each(['SIGSEGV', 'SIGABRT'])(

@@ -11,6 +11,7 @@ import {
   type JobHandler,
   openControlConsumer,
   openEventBus,
+  openStalledWatch,
   openUnitConsumer,
   openWorkQueue,
   type QuireEvent,
@@ -42,7 +43,7 @@ function newJob(): UnitJob {
   return { version: 1, tenant: 'default', batchId: 'batch_test', unitId: `u${String(unitTotal).padStart(6, '0')}` };
 }
 
-function consume(handler: JobHandler<UnitJob>, options: { concurrency?: number } = {}): Consumer {
+function consume(handler: JobHandler<UnitJob>, options: { concurrency?: number; stalledMs?: number } = {}): Consumer {
   const consumer = openUnitConsumer(
     { redisUrl: redis.url, log: silentLogger, concurrency: 4, lockMs: 1_000, stalledMs: 300, ...options },
     handler,
@@ -197,6 +198,32 @@ describe('Consumer', () => {
       isDone = true;
     });
     await until(() => isDone, 'a living worker has it');
+  }, 60_000);
+
+  it('finds the job of a killed worker waiting when nobody but the watch was there', async () => {
+    const job = newJob();
+    await queue.addUnit(job, 0, 'batch');
+    const entry = fileURLToPath(new URL('../support/hanging-worker.ts', import.meta.url));
+    const watch = openStalledWatch({ redisUrl: redis.url, log: silentLogger, stalledMs: 300 });
+    opened.push(watch);
+    // more deaths than BullMQ alone forgives
+    for (let death = 1; death <= 3; death++) {
+      const child = fork(entry, [redis.url], { execArgv: ['--import', 'tsx'] });
+      await once(child, 'message');
+      expect(await queue.counts()).toMatchObject({ active: 1, waiting: 0 });
+      child.kill('SIGKILL');
+      await once(child, 'exit');
+      await until(async () => (await queue.counts()).waiting === 1, 'job waits for a worker');
+    }
+    let isDone = false;
+    // one that looks for no dead worker's job itself
+    consume(
+      async () => {
+        isDone = true;
+      },
+      { stalledMs: 60_000 },
+    );
+    await until(() => isDone, 'the next worker has it');
   }, 60_000);
 
   it('aborts the signal of a job whose lock is lost', async () => {

@@ -18,12 +18,12 @@ export function forkEngine(entry: string = engineEntry): EngineChannel {
   });
   let onDrain = (): void => {};
   const room = new PipeRoom(() => onDrain());
-  let onExit = (_exit: EngineExit): void => {};
+  let onExit: ((exit: EngineExit) => void) | null = null;
   let ended: EngineExit | null = null;
-  let isGone = false;
+  let gone: EngineExit | null = null;
   const report = (exit: EngineExit): void => {
-    if (!isGone) onExit(exit);
-    isGone = true;
+    if (gone === null) onExit?.(exit);
+    gone ??= exit;
   };
   child.on('exit', (code, signal) => {
     ended = { how: signal === null ? `exit code ${code}` : `signal ${signal}`, code, signal };
@@ -48,6 +48,9 @@ export function forkEngine(entry: string = engineEntry): EngineChannel {
     },
     onExit: (listener) => {
       onExit = listener;
+      // it was gone before anybody listened; node keeps its messages for the first listener by itself
+      const exit = gone;
+      if (exit !== null) queueMicrotask(() => listener(exit));
     },
     kill: () => {
       child.kill('SIGTERM');
