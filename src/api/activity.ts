@@ -1,4 +1,4 @@
-import { findFinalizing } from '../batch/index.ts';
+import { describePause, findFinalizing } from '../batch/index.ts';
 import type { BatchRecord } from '../batch/records.schema.ts';
 import type { EventBus, WorkQueue } from '../queue/index.ts';
 import type { ServerDeps } from './ports.ts';
@@ -39,8 +39,10 @@ export function buildActivityReader({
           waitReason: 'running units are being stopped',
           finalizing: await progressOf(store, record),
         };
-      case 'in_progress':
-        return readRunning(record.id, bus, countOnce);
+      case 'in_progress': {
+        const pause = describePause(record);
+        return pause === null ? readRunning(record.id, bus, countOnce) : { ...noActivity, waitReason: pause };
+      }
     }
   };
 }

@@ -53,6 +53,7 @@ export const errorCodes = {
   'bug.engine-crash': entry('bug', 500, 'engine_crash'),
   'cancelled.by-user': entry('cancelled', 409, 'batch_cancelled'),
   'cancelled.shutdown': entry('cancelled', 503, 'shutting_down'),
+  'cancelled.paused': entry('cancelled', 503, 'batch_paused'),
 } as const satisfies Record<string, CodeEntry>;
 
 export type ErrorCode = keyof typeof errorCodes;

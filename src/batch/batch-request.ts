@@ -5,6 +5,7 @@ import type { BatchId } from '../base/ids.ts';
 import { isLineUrl } from './line-validation.ts';
 import { type BatchRecord, type LineUrl, lineUrls } from './records.schema.ts';
 import { show } from './request-fields.ts';
+import { readTokenBudget } from './token-budget.ts';
 
 /** What a caller asks for. */
 export interface BatchRequest {
@@ -15,6 +16,8 @@ export interface BatchRequest {
   readonly completionWindow: string;
   readonly metadata: Readonly<Record<string, string>> | null;
   readonly outputExpiresAfterSeconds: number | null;
+  /** Tokens after which the batch pauses. @defaultValue null: never, unless the metadata says so */
+  readonly tokenBudget?: number | null;
   readonly priority: BatchRecord['priority'];
   /** Value of the `Idempotency-Key` header. */
   readonly idempotencyKey?: string | null;
@@ -31,6 +34,7 @@ export interface BatchRequest {
 export function checkBatchRequest(request: BatchRequest): {
   readonly endpoint: LineUrl;
   readonly windowSeconds: number;
+  readonly tokenBudget: number | null;
 } {
   const { endpoint, metadata } = request;
   if (!isLineUrl(endpoint)) {
@@ -40,7 +44,11 @@ export function checkBatchRequest(request: BatchRequest): {
   const windowSeconds = parseWindow(request.completionWindow, 'completion_window');
   // clients with types know "24h" only, so the window they mean may stand in the metadata
   const meant = request.completionWindow === '24h' ? metadata?.['window'] : undefined;
-  return { endpoint, windowSeconds: meant === undefined ? windowSeconds : parseWindow(meant, 'metadata.window') };
+  return {
+    endpoint,
+    windowSeconds: meant === undefined ? windowSeconds : parseWindow(meant, 'metadata.window'),
+    tokenBudget: readTokenBudget(request),
+  };
 }
 
 const unitSeconds: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3_600, d: 86_400 };
@@ -80,8 +88,9 @@ function checkMetadata(metadata: BatchRequest['metadata']): void {
 
 /** Digest of all that makes two creates the same. */
 export function fingerprintOf(request: BatchRequest): string {
-  const { inputFileId, endpoint, completionWindow, metadata, outputExpiresAfterSeconds } = request;
-  return sha256Hex(canonicalJson([inputFileId, endpoint, completionWindow, metadata, outputExpiresAfterSeconds]));
+  const { inputFileId, endpoint, completionWindow, metadata, outputExpiresAfterSeconds, tokenBudget = null } = request;
+  const parts = [inputFileId, endpoint, completionWindow, metadata, outputExpiresAfterSeconds];
+  return sha256Hex(canonicalJson(tokenBudget === null ? parts : [...parts, tokenBudget]));
 }
 
 const refused = (param: string, message: string): AppError => new AppError('input.invalid-request', message, { param });

@@ -20,6 +20,7 @@ import { mapConcurrent } from './map-concurrent.ts';
 import { newBatchRecord } from './new-batch-record.ts';
 import type { BatchRecord, FileRecord } from './records.schema.ts';
 import type { StoreTime } from './store-time.ts';
+import { changeTokenBudget, checkTokenBudget } from './token-budget.ts';
 import { Tombstones } from './tombstones.ts';
 import { checkWebhookUrl, type WebhookPolicy } from './webhook/webhook-policy.ts';
 
@@ -78,7 +79,7 @@ export class BatchStore {
    * deleted, `transient.*`
    */
   async createBatch(request: BatchRequest): Promise<BatchRecord> {
-    const { endpoint, windowSeconds } = checkBatchRequest(request);
+    const checked = checkBatchRequest(request);
     const webhookUrl = request.metadata?.['webhook_url'];
     if (webhookUrl !== undefined) checkWebhookUrl(webhookUrl, this.#webhooks);
     await this.#checkInputFile(request);
@@ -86,7 +87,7 @@ export class BatchStore {
     const existing = await this.findBatch(request.tenant, reservation.batchId);
     if (existing !== undefined) return existing;
     if (mayRepeat(request)) await this.#checkNotDeleted(reservation.batchId);
-    return this.#writeBatch(newBatchRecord(request, endpoint, windowSeconds, reservation), reservation);
+    return this.#writeBatch(newBatchRecord(request, checked, reservation), reservation);
   }
 
   async #checkNotDeleted(id: string): Promise<void> {
@@ -174,6 +175,15 @@ export class BatchStore {
     return this.updateBatch(tenant, id, (record) =>
       record.status === 'cancelling' ? record : moveBatch(record, 'cancelling', unixSeconds(this.#clock.nowMs())),
     );
+  }
+
+  /**
+   * Gives a batch another token budget; null: none. One that is paused goes on when this one is not used up.
+   * @throws `input.invalid-request`; `input.state` for a batch that is final; `input.not-found`
+   */
+  setTokenBudget(tenant: string, id: string, tokens: number | null): Promise<BatchRecord> {
+    if (tokens !== null) checkTokenBudget(tokens, 'token_budget');
+    return this.updateBatch(tenant, id, (record) => changeTokenBudget(record, tokens));
   }
 
   /**

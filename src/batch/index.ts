@@ -32,6 +32,7 @@ export type {
   SealReason,
 } from './records.schema.ts';
 export { type LineRequest, type LineRules, parseLineRequest } from './request-validation.ts';
+export { describePause, isPaused } from './token-budget.ts';
 export { type JobLineTask, runUnitJob, type UnitJobDeps, type UnitName } from './unit-job.ts';
 export { openUnitLog, type UnitLog, type UnitLogState } from './unit-log.ts';
 export { runUnit, type UnitLineAnswer, type UnitLineTask, type UnitRunnerDeps } from './unit-runner.ts';

@@ -15,6 +15,7 @@ import { mapConcurrent } from './map-concurrent.ts';
 import { LineQuarantine } from './quarantine-lines.ts';
 import type { BatchError, BatchRecord } from './records.schema.ts';
 import { StoreTime } from './store-time.ts';
+import { applyTokenBudget, isPaused } from './token-budget.ts';
 import { UnitDispatch } from './unit-dispatch.ts';
 import { type Preparation, prepareBatch, preparedBatch } from './validate-batch.ts';
 import type { WebhookOutbox } from './webhook/webhook-outbox.ts';
@@ -222,9 +223,22 @@ export class Janitor {
     }
     await watched.quarantine.look(record, watch);
     if (watch.isSealed) return true;
+    if (await this.#checkBudget(record, watched)) return false;
     await this.#saveCounts(record, watched);
     await this.#dispatch(record, watched);
     return false;
+  }
+
+  /** Does the budget keep the batch from going on? Told at every look, because news may be lost. */
+  async #checkBudget(record: BatchRecord, { watch }: Watched): Promise<boolean> {
+    if (record.token_budget === undefined && record.paused_at === undefined) return false;
+    const progress = watch.progress();
+    const nowSeconds = unixSeconds(this.#deps.clock.nowMs());
+    const apply = (current: BatchRecord): BatchRecord => applyTokenBudget(current, progress, nowSeconds);
+    const next = apply(record) === record ? record : await this.#update(record, apply);
+    if (!isPaused(next)) return false;
+    await this.#deps.bus.publish({ type: 'batch-pause', batchId: record.id });
+    return true;
   }
 
   async #watch(record: BatchRecord): Promise<Watched | null> {
@@ -310,11 +324,14 @@ export class Janitor {
     );
   }
 
-  async #update(record: BatchRecord, change: (current: BatchRecord) => BatchRecord): Promise<void> {
+  async #update(record: BatchRecord, change: (current: BatchRecord) => BatchRecord): Promise<BatchRecord> {
     const { batches, bus, log } = this.#deps;
-    const { status } = await batches.updateBatch(record.tenant, record.id, change);
+    const next = await batches.updateBatch(record.tenant, record.id, change);
+    const { status } = next;
     if (status !== record.status) log.info({ batchId: record.id, from: record.status, to: status }, 'batch moved');
+    if (isPaused(next) !== isPaused(record)) log.info({ batchId: record.id, paused: isPaused(next) }, 'token budget');
     await bus.publish({ type: 'batch-change', batchId: record.id, status });
+    return next;
   }
 
   /**

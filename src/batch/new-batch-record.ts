@@ -1,13 +1,12 @@
 import { unixSeconds } from '../base/clock.ts';
-import type { BatchRequest } from './batch-request.ts';
+import type { BatchRequest, checkBatchRequest } from './batch-request.ts';
 import type { Reservation } from './create-guard.ts';
-import type { BatchRecord, LineUrl } from './records.schema.ts';
+import type { BatchRecord } from './records.schema.ts';
 
 /** Everything follows from request and reservation, so that a repeated create writes the same record. */
 export function newBatchRecord(
   request: BatchRequest,
-  endpoint: LineUrl,
-  windowSeconds: number,
+  { endpoint, windowSeconds, tokenBudget }: ReturnType<typeof checkBatchRequest>,
   { batchId, atMs }: Reservation,
 ): BatchRecord {
   const createdAt = unixSeconds(atMs);
@@ -38,5 +37,6 @@ export function newBatchRecord(
     metadata: request.metadata === null ? null : { ...request.metadata },
     priority: request.priority,
     output_expires_after_seconds: request.outputExpiresAfterSeconds,
+    ...(tokenBudget === null ? {} : { token_budget: tokenBudget }),
   };
 }

@@ -82,6 +82,10 @@ export const batchRecordSchema = Type.Object({
   /** `interactive`: one line behind a waiting HTTP caller, served before all others. */
   priority: Type.Enum(['interactive', 'batch']),
   output_expires_after_seconds: nullable(Type.Integer()),
+  /** Tokens after which the batch pauses; left out: there is no such limit. */
+  token_budget: Type.Optional(Type.Integer()),
+  /** Only while it is paused. */
+  paused_at: Type.Optional(Type.Integer()),
 });
 export type BatchRecord = Static<typeof batchRecordSchema>;
 

@@ -9,6 +9,7 @@ import type { LineJournal } from './line-journal.ts';
 import { readLines } from './line-reader.ts';
 import { loadPlan } from './plan-store.ts';
 import type { BatchRecord, Line } from './records.schema.ts';
+import { isPaused } from './token-budget.ts';
 import { openUnitLog } from './unit-log.ts';
 import { runUnit, type UnitLineAnswer } from './unit-runner.ts';
 
@@ -51,12 +52,13 @@ export interface UnitName {
 /**
  * Runs one queued unit from the store's truth. A job for a batch that is gone, or for a unit that is sealed, is done:
  * queue jobs are hints and may be late or double.
- * @throws what `runUnit` throws, except a cancel of the batch, which ends the job quietly: the janitor seals the unit
+ * @throws what `runUnit` throws, except a cancel or pause of the batch, which ends the job quietly: the janitor seals
+ *   the unit, or adds a new job when the batch goes on
  */
 export async function runUnitJob(deps: UnitJobDeps, unit: UnitName, signal: AbortSignal): Promise<void> {
   const { tenant, batchId, unitId } = unit;
   const batch = await deps.batches.findBatch(tenant, batchId);
-  if (batch === undefined || isTerminal(batch.status) || batch.status === 'cancelling') return;
+  if (batch === undefined || isTerminal(batch.status) || batch.status === 'cancelling' || isPaused(batch)) return;
   const plan = await loadPlan(deps.store, tenant, batchId);
   const planned = plan.units.find(({ id }) => id === unitId);
   if (planned === undefined) throw new AppError('corrupt.record', `plan of ${batchId} has no unit ${unitId}`);
@@ -87,7 +89,7 @@ export async function runUnitJob(deps: UnitJobDeps, unit: UnitName, signal: Abor
       signal,
     );
   } catch (error) {
-    if (isAppError(error) && error.code === 'cancelled.by-user') return;
+    if (isAppError(error) && (error.code === 'cancelled.by-user' || error.code === 'cancelled.paused')) return;
     throw error;
   }
 }

@@ -46,15 +46,18 @@ export interface UnitRunnerDeps {
   readonly logger: Logger;
 }
 
+/** Ends after which somebody else goes on. */
+const handoverCodes: readonly string[] = ['cancelled.shutdown', 'cancelled.paused'];
+
 /**
  * Runs what is left of one unit: claim, lines, segments, seal.
  *
  * U1. A line whose result stands in the log is never run again; one that stands in the newest checkpoint goes on there.
  * U2. The claim comes before any line, so a stale owner can lose at most its unwritten segment.
  * U3. Losing a slot (`ownership.lost`) or a seal by somebody else stops everything at once, silently for the batch.
- * U4. A shutdown lets the lines say where they are before it stops them: the next owner goes on from there.
+ * U4. A shutdown or pause lets the lines say where they are before it stops them: the next owner goes on from there.
  *
- * @throws `ownership.lost`, `cancelled.shutdown` (after writing what is finished), `transient.*`
+ * @throws `ownership.lost`, `cancelled.shutdown`, `cancelled.paused` (both after writing what is finished), `transient.*`
  */
 export async function runUnit(deps: UnitRunnerDeps, signal: AbortSignal): Promise<void> {
   signal.throwIfAborted();
@@ -75,7 +78,7 @@ export async function runUnit(deps: UnitRunnerDeps, signal: AbortSignal): Promis
   const writer: SegmentWriter = new SegmentWriter({ ...deps, epoch, journal, onFailure: (error) => stop.abort(error) });
   const leave = async (): Promise<void> => {
     const { reason } = signal;
-    const isHandover = isAppError(reason) && reason.code === 'cancelled.shutdown';
+    const isHandover = isAppError(reason) && handoverCodes.includes(reason.code);
     // a failure here costs tokens, or is met again by whoever flushes next
     if (isHandover) await writer.askAll().catch(() => {});
     stop.abort(reason);

@@ -10,6 +10,8 @@ export interface BatchOrder {
   readonly endpoint: string;
   readonly window: string;
   readonly metadata: Readonly<Record<string, string>> | null;
+  /** Tokens after which it pauses; left out: never. */
+  readonly tokenBudget?: number;
 }
 
 /** The API as commands use it. Every method throws the server's own error, or `transient.timeout` when nobody answers. */
@@ -26,6 +28,8 @@ export interface QuireApi {
   /** Newest first. */
   listBatches(limit: number): Promise<readonly BatchObject[]>;
   cancelBatch(id: string): Promise<BatchObject>;
+  /** null: no limit. */
+  setTokenBudget(id: string, tokens: number | null): Promise<BatchObject>;
   /** The lines of a result file, without their ends. */
   readLines(fileId: string): AsyncGenerator<string>;
 }
@@ -66,7 +70,7 @@ export async function openApi({ url, key }: ApiAccess): Promise<QuireApi> {
       const text = lines.map((line) => `${line}\n`).join('');
       return upload('batch', await toFile(Buffer.from(text), 'questions.jsonl'));
     },
-    createBatch: ({ inputFileId, endpoint, window, metadata }) =>
+    createBatch: ({ inputFileId, endpoint, window, metadata, tokenBudget }) =>
       call(async () =>
         toBatchObject(
           await client.batches.create({
@@ -75,6 +79,7 @@ export async function openApi({ url, key }: ApiAccess): Promise<QuireApi> {
             endpoint: endpoint as '/v1/chat/completions',
             completion_window: window as '24h',
             ...(metadata === null ? {} : { metadata: { ...metadata } }),
+            ...(tokenBudget === undefined ? {} : { token_budget: tokenBudget }),
           }),
         ),
       ),
@@ -89,6 +94,8 @@ export async function openApi({ url, key }: ApiAccess): Promise<QuireApi> {
         return found;
       }),
     cancelBatch: (id) => call(async () => toBatchObject(await client.batches.cancel(id))),
+    setTokenBudget: (id, tokens) =>
+      call(() => client.post<BatchObject>(`/batches/${id}/budget`, { body: { token_budget: tokens } })),
     readLines: async function* (fileId) {
       const { body } = await call(() => client.files.content(fileId));
       if (body !== null) yield* splitLines(body as AsyncIterable<Uint8Array>);

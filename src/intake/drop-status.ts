@@ -1,4 +1,4 @@
-import type { BatchProgress, BatchRecord } from '../batch/index.ts';
+import { type BatchProgress, type BatchRecord, describePause } from '../batch/index.ts';
 import type { EventBus, UnitProgress, WorkQueue } from '../queue/index.ts';
 
 /** The line in work. `tokens` counts what was read and written so far; `pages_read` is null while that is unknown. */
@@ -83,8 +83,8 @@ export class ActivityReader {
     this.#nowMs = nowMs;
   }
 
-  async read({ id, status }: BatchRecord): Promise<Activity> {
-    switch (status) {
+  async read(batch: BatchRecord): Promise<Activity> {
+    switch (batch.status) {
       case 'completed':
       case 'failed':
       case 'expired':
@@ -96,8 +96,10 @@ export class ActivityReader {
         return { current: null, waitReason: 'the result files are being written' };
       case 'cancelling':
         return { current: null, waitReason: 'running units are being stopped' };
-      case 'in_progress':
-        return this.#readRunning(id);
+      case 'in_progress': {
+        const pause = describePause(batch);
+        return pause === null ? this.#readRunning(batch.id) : { current: null, waitReason: pause };
+      }
     }
   }
 

@@ -26,6 +26,8 @@ export type QuireEvent =
   | { readonly type: 'unit-end'; readonly batchId: string; readonly unitId: string }
   | { readonly type: 'batch-change'; readonly batchId: string; readonly status: string }
   | { readonly type: 'batch-cancel'; readonly batchId: string }
+  /** Workers stop its lines where they are; said again while the pause lasts. */
+  | { readonly type: 'batch-pause'; readonly batchId: string }
   /** Only of the one line of a batch whose caller asked for a stream. */
   | { readonly type: 'line-delta'; readonly batchId: string; readonly delta: LineDelta };
 

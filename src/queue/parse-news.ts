@@ -13,6 +13,7 @@ const eventTypes: readonly string[] = [
   'unit-end',
   'batch-change',
   'batch-cancel',
+  'batch-pause',
 ] satisfies QuireEvent['type'][];
 
 /** null for what is no progress. */

@@ -29,12 +29,19 @@ export class RunningStack {
     this.#child = child;
   }
 
-  static async start(options: { dataDir?: string; env?: Record<string, string> } = {}): Promise<RunningStack> {
+  /** `port` of the api. @defaultValue 0: any free one */
+  static async start(
+    options: { dataDir?: string; port?: string; env?: Record<string, string> } = {},
+  ): Promise<RunningStack> {
     const dataDir = options.dataDir ?? (await mkdtemp(join(tmpdir(), 'quire-stack-')));
-    const child = spawn(process.execPath, [command, 'up', '--json', '--port', '0', '--data-dir', dataDir], {
-      env: { ...process.env, ...options.env },
-      stdio: ['ignore', 'pipe', 'pipe'],
-    });
+    const child = spawn(
+      process.execPath,
+      [command, 'up', '--json', '--port', options.port ?? '0', '--data-dir', dataDir],
+      {
+        env: { ...process.env, ...options.env },
+        stdio: ['ignore', 'pipe', 'pipe'],
+      },
+    );
     const stack = new RunningStack(dataDir, child);
     child.stderr?.on('data', (chunk) => {
       stack.#keepStderr(String(chunk));

@@ -16,7 +16,6 @@ import { exitCodes } from '../../src/local/exit-codes.contract.ts';
 import { LineRunner, presentLineError } from '../../src/pipeline/index.ts';
 import { openUnitConsumer, type UnitJob } from '../../src/queue/index.ts';
 import { openS3ObjectStore } from '../../src/storage/index.ts';
-import { CancelWatch } from './cancel-watch.ts';
 import { buildDocumentSource } from './document-source.ts';
 import { openShared } from './open-shared.ts';
 import { addUploads, PageStore } from './page-store.ts';
@@ -26,6 +25,7 @@ import { buildProgressReporter, readHeardTokens, WrittenTokens } from './report-
 import { ResumeCounts } from './resume-counts.ts';
 import type { RunningProcess } from './run-process.ts';
 import { watchSpotNotice } from './spot-notice.ts';
+import { StopWatch } from './stop-watch.ts';
 
 /** For jobs that end by themselves; what is longer goes on elsewhere from its checkpoint, which costs less than waiting. */
 const handoverMs = 500;
@@ -62,7 +62,7 @@ export async function startAnalysis(
   const [card, shared] = await Promise.all([engine.ready(), openShared(config, log)]);
   isUp = true;
   const { store, batches, bus } = shared;
-  const cancels = new CancelWatch(bus);
+  const stops = new StopWatch(bus);
   // a process that starts anew under the same number is another owner: its claims tell whether the one before it died
   const owner = `${hostname()}/${process.pid}/${newNonce().slice(0, 8)}`;
   const resumes = new ResumeCounts();
@@ -122,11 +122,11 @@ export async function startAnalysis(
       clock: systemClock,
       logger: log,
     };
-    const cancel = cancels.watch(job.batchId);
+    const stop = stops.watch(job.batchId);
     try {
-      await runUnitJob(deps, job, AbortSignal.any([signal, cancel.signal]));
+      await runUnitJob(deps, job, AbortSignal.any([signal, stop.signal]));
     } finally {
-      cancel.end();
+      stop.end();
       await bus.clearProgress(job.batchId, job.unitId);
     }
     await shared.queue.addControl({ version: 1, tenant: job.tenant, batchId: job.batchId });

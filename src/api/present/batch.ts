@@ -1,4 +1,4 @@
-import type { FinalizingProgress } from '../../batch/index.ts';
+import { type FinalizingProgress, isPaused } from '../../batch/index.ts';
 import type { BatchRecord } from '../../batch/records.schema.ts';
 import type { UnitProgress } from '../../queue/messages.schema.ts';
 import type { BatchObject } from '../schemas/batch.schema.ts';
@@ -42,9 +42,16 @@ export function presentBatch(record: BatchRecord, activity: BatchActivity): Batc
       wait_reason: activity.waitReason,
       ...(activity.finalizing === null ? {} : { finalizing: activity.finalizing }),
       error_total: record.error_total,
+      ...(record.token_budget === undefined ? {} : { token_budget: presentBudget(record) }),
     },
   };
 }
+
+const presentBudget = (record: BatchRecord): NonNullable<BatchObject['ext']['token_budget']> => ({
+  tokens: record.token_budget ?? 0,
+  used: record.usage?.total_tokens ?? 0,
+  paused_at: isPaused(record) ? (record.paused_at ?? null) : null,
+});
 
 export const presentCurrent = (progress: UnitProgress): BatchObject['ext']['current'][number] => ({
   custom_id: progress.customId,

@@ -12,10 +12,12 @@ import { presentList } from '../present/list.ts';
 import {
   type BatchListQuery,
   type BatchParams,
+  type BudgetBody,
   batchListQuerySchema,
   batchListSchema,
   batchObjectSchema,
   batchParamsSchema,
+  budgetBodySchema,
   type CreateBatchBody,
   createBatchBodySchema,
   deletedBatchSchema,
@@ -39,6 +41,7 @@ export function registerBatchRoutes(app: FastifyInstance, deps: ServerDeps): voi
         completionWindow: body.completion_window,
         metadata: body.metadata ?? null,
         outputExpiresAfterSeconds: body.output_expires_after?.seconds ?? null,
+        tokenBudget: body.token_budget ?? null,
         priority: 'batch',
         ...readIdempotency(headers),
       });
@@ -87,6 +90,16 @@ export function registerBatchRoutes(app: FastifyInstance, deps: ServerDeps): voi
     async ({ params }) => {
       const id: BatchId = parseBatchId(params.batch_id);
       const record = await cancelAndTell(deps, { tenant, id });
+      return presentBatch(record, await buildActivityReader(deps)(record));
+    },
+  );
+
+  app.post<{ Params: BatchParams; Body: BudgetBody }>(
+    '/v1/batches/:batch_id/budget',
+    { schema: { params: batchParamsSchema, body: budgetBodySchema, response } },
+    async ({ params, body }) => {
+      const record = await batches.setTokenBudget(tenant, parseBatchId(params.batch_id), body.token_budget);
+      await announceBatch(deps, record);
       return presentBatch(record, await buildActivityReader(deps)(record));
     },
   );

@@ -56,6 +56,10 @@ export const batchObjectSchema = Type.Object({
     ),
     /** Bad lines in all; `errors` lists the first 100. */
     error_total: Type.Integer(),
+    /** Only of a batch that has one: tokens it may use, has used by finished lines, and since when that keeps it from going on. */
+    token_budget: Type.Optional(
+      Type.Object({ tokens: Type.Integer(), used: Type.Integer(), paused_at: nullable(Type.Integer()) }),
+    ),
   }),
 });
 export type BatchObject = Static<typeof batchObjectSchema>;
@@ -80,6 +84,15 @@ export const batchListQuerySchema = Type.Object(
 );
 export type BatchListQuery = Static<typeof batchListQuerySchema>;
 
+const tokenBudgetSchema = Type.Integer({ minimum: 1, maximum: Number.MAX_SAFE_INTEGER });
+
+/** null: no budget any more. */
+export const budgetBodySchema = Type.Object(
+  { token_budget: nullable(tokenBudgetSchema) },
+  { additionalProperties: false },
+);
+export type BudgetBody = Static<typeof budgetBodySchema>;
+
 export const createBatchBodySchema = Type.Object(
   {
     input_file_id: Type.String(),
@@ -93,6 +106,8 @@ export const createBatchBodySchema = Type.Object(
         { additionalProperties: false },
       ),
     ),
+    /** Ours: tokens after which the batch pauses. For typed clients also `metadata.token_budget`. */
+    token_budget: Type.Optional(nullable(tokenBudgetSchema)),
   },
   { additionalProperties: false },
 );

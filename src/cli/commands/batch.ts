@@ -1,6 +1,7 @@
 import { Command } from 'commander';
 import type { CliIo } from '../io.ts';
 import { withExamples } from '../options.ts';
+import { budgetCommand } from './batch/budget.ts';
 import { cancelCommand } from './batch/cancel.ts';
 import { createCommand } from './batch/create.ts';
 import { getCommand } from './batch/get.ts';
@@ -14,6 +15,7 @@ export function batchCommand(io: CliIo): Command {
     .addCommand(getCommand(io))
     .addCommand(listCommand(io))
     .addCommand(cancelCommand(io))
+    .addCommand(budgetCommand(io))
     .addCommand(resultsCommand(io));
   return withExamples(command, [
     '$ quire batch create questions.jsonl --watch',

@@ -188,11 +188,12 @@ export class ChaosStack {
     await askRedis(this.redis.url, ['FLUSHALL']);
   }
 
-  /** Everything but the two servers ends as Ctrl-C ends it, stays away for a while, and starts anew on the same data. */
+  /** Everything but the two servers ends as Ctrl-C ends it, stays away for a while, and starts anew on the same data and port. */
   async restartStack(awayMs: number): Promise<void> {
     await this.stack.stop('SIGINT');
     await wait(awayMs);
-    this.stack = await RunningStack.start({ dataDir: this.stack.dataDir, env: { ...this.#env } });
+    const { dataDir, apiUrl } = this.stack;
+    this.stack = await RunningStack.start({ dataDir, port: new URL(apiUrl).port, env: { ...this.#env } });
   }
 
   /** Asks a process to end, as a scheduler of containers does. */

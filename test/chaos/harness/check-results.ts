@@ -50,6 +50,7 @@ export async function checkResults(
   }
   problems.push(...countProblems(batch, submitted, output.length, errors.length));
   problems.push(...(await manifestProblems(chaos, batch.id, output.length, errors.length)));
+  problems.push(...usageProblems(batch, [...output, ...errors]));
   return {
     ...killFigures(chaos),
     lines: submitted.customIds.length,
@@ -75,6 +76,18 @@ function countProblems(batch: BatchView, { customIds }: Submitted, output: numbe
   const { total, completed, failed } = batch.request_counts;
   const isSame = total === counts.total && completed === output && failed === errors;
   return isSame ? [] : [`counts ${JSON.stringify(batch.request_counts)}, files and input ${JSON.stringify(counts)}`];
+}
+
+/** What the lines cost is what the batch cost, whatever was computed twice. */
+function usageProblems(batch: BatchView, lines: readonly Readonly<Record<string, unknown>>[]): string[] {
+  const ofLines = lines.reduce((sum, line) => sum + usageOf(line), 0);
+  const ofBatch = batch.usage?.total_tokens ?? 0;
+  return ofLines === ofBatch ? [] : [`the batch used ${ofBatch} tokens, its lines ${ofLines}`];
+}
+
+function usageOf(line: Readonly<Record<string, unknown>>): number {
+  const { response } = line as { response: { body: { usage?: { total_tokens?: number } } } | null };
+  return response?.body.usage?.total_tokens ?? 0;
 }
 
 async function manifestProblems(chaos: ChaosStack, id: string, output: number, errors: number): Promise<string[]> {

@@ -5,6 +5,7 @@ export interface BatchView {
   readonly id: string;
   readonly status: string;
   readonly request_counts: { readonly total: number; readonly completed: number; readonly failed: number };
+  readonly usage?: { readonly total_tokens: number };
   readonly output_file_id: string | null;
   readonly error_file_id: string | null;
   readonly errors: { readonly data: readonly { readonly code: string; readonly message: string }[] } | null;

@@ -1,10 +1,10 @@
 import type { Scenario } from '../harness/scenario.ts';
 import { batchScenarios } from './batches.ts';
+import { budgetScenarios } from './budget.ts';
 import { checkpointScenarios } from './checkpoints.ts';
 import { handoverScenarios } from './handover.ts';
 import { inputScenarios } from './inputs.ts';
 import { killScenarios } from './kills.ts';
-import { missingScenarios } from './missing.ts';
 import { redisScenarios } from './redis.ts';
 import { storeScenarios } from './store.ts';
 import { webhookScenarios } from './webhooks.ts';
@@ -12,6 +12,7 @@ import { workerScenarios } from './workers.ts';
 
 export const scenarios: readonly Scenario[] = [
   ...batchScenarios,
+  ...budgetScenarios,
   ...workerScenarios,
   ...handoverScenarios,
   ...checkpointScenarios,
@@ -19,6 +20,5 @@ export const scenarios: readonly Scenario[] = [
   ...storeScenarios,
   ...inputScenarios,
   ...webhookScenarios,
-  ...missingScenarios,
   ...killScenarios,
 ];

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { moveBatch } from '../../../src/batch/index.ts';
+import { noUsage } from '../../../src/batch/usage.ts';
 import { batchLine, buildForm, buildTestApi, type TestApi, uploadBatchFile } from '../../support/build-api.ts';
 
 const create = (api: TestApi, body: object, headers: Record<string, string> = {}) =>
@@ -224,6 +225,36 @@ describe('batches', () => {
     expect(answer.json()).toMatchObject({ id, status: 'cancelling', cancelling_at: expect.any(Number) });
     expect(api.bus.events).toContainEqual({ type: 'batch-cancel', batchId: id });
     expect((await cancel()).json()).toMatchObject({ status: 'cancelling' });
+  });
+
+  it('pauses at a token budget, says so, and goes on with a larger one', async () => {
+    const api = any;
+    const { id, ext } = await createOne(api, { token_budget: 100 });
+    expect(ext).toMatchObject({ token_budget: { tokens: 100, used: 0, paused_at: null } });
+    const usage = { ...noUsage, total_tokens: 120 };
+    const counts = { total: 3, completed: 1, failed: 0 };
+    await api.batches.updateBatch('default', id, (record) => ({
+      ...moveBatch(record, 'in_progress', record.created_at, { request_counts: counts, usage }),
+      paused_at: record.created_at,
+    }));
+    const paused = (await api.app.inject(`/v1/batches/${id}`)).json();
+    expect(paused).toMatchObject({
+      status: 'in_progress',
+      ext: { current: [], token_budget: { tokens: 100, used: 120, paused_at: paused.created_at } },
+    });
+    expect(paused.ext.wait_reason).toBe(
+      `the token budget of 100 is used up (120 tokens); the batch goes on with a larger one: POST /v1/batches/${id}/budget`,
+    );
+    const change = (payload: object) => api.app.inject({ method: 'POST', url: `/v1/batches/${id}/budget`, payload });
+    const hints = api.queue.controls.length;
+    const raised = await change({ token_budget: 1_000 });
+    expect(raised.statusCode).toBe(200);
+    expect(raised.json().ext.token_budget).toEqual({ tokens: 1_000, used: 120, paused_at: null });
+    expect(api.queue.controls).toHaveLength(hints + 1);
+    expect((await change({ token_budget: null })).json().ext).not.toHaveProperty('token_budget');
+    for (const wrong of [{ token_budget: 0 }, { token_budget: '5' }, {}, { token_budget: 5, more: 1 }]) {
+      expect((await change(wrong)).statusCode).toBe(400);
+    }
   });
 
   it('cancels on an empty JSON body too', async () => {

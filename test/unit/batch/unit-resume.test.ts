@@ -288,25 +288,28 @@ describe('the next owner of a unit', () => {
 });
 
 describe('a shutdown', () => {
-  it('asks the lines where they are, stops them, and leaves it all to the next owner', async () => {
-    const world = new UnitWorld(3);
-    world.onAsk = () => {
-      world.write(1, 33);
-      world.write(2, 7);
-    };
-    const stop = new AbortController();
-    const run = runUnit(world.deps({ lineConcurrency: 2 }), stop.signal);
-    const stopped = expect(run).rejects.toMatchObject({ code: 'cancelled.shutdown' });
-    await settle();
-    world.task(0).end();
-    await settle();
-    stop.abort(new AppError('cancelled.shutdown', 'the worker is shutting down'));
-    await stopped;
-    expect(await world.savedTokens()).toEqual({ 1: 33, 2: 7 });
-    const { results, sealed } = await openUnitLog(world.memory, tenant, batchId, unitId).fold();
-    expect([...results.keys()]).toEqual([0]);
-    expect(sealed).toBeNull();
-  });
+  it.each(['cancelled.shutdown', 'cancelled.paused'] as const)(
+    'asks the lines where they are, stops them, and leaves it all to the next owner: %s',
+    async (code) => {
+      const world = new UnitWorld(3);
+      world.onAsk = () => {
+        world.write(1, 33);
+        world.write(2, 7);
+      };
+      const stop = new AbortController();
+      const run = runUnit(world.deps({ lineConcurrency: 2 }), stop.signal);
+      const stopped = expect(run).rejects.toMatchObject({ code });
+      await settle();
+      world.task(0).end();
+      await settle();
+      stop.abort(new AppError(code, 'somebody else goes on later'));
+      await stopped;
+      expect(await world.savedTokens()).toEqual({ 1: 33, 2: 7 });
+      const { results, sealed } = await openUnitLog(world.memory, tenant, batchId, unitId).fold();
+      expect([...results.keys()]).toEqual([0]);
+      expect(sealed).toBeNull();
+    },
+  );
 
   it('does not wait for lines that say nothing', async () => {
     const world = new UnitWorld(1);

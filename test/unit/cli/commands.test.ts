@@ -219,6 +219,29 @@ describe('batch cancel', () => {
   });
 });
 
+describe('batch budget', () => {
+  it.each([
+    ['5000', 5_000],
+    ['none', null],
+  ])('sends %s as %j, and says whether the batch goes on', async (text, tokens) => {
+    const sent: unknown[] = [];
+    const routes: Routes = {
+      [`POST /v1/batches/${batchId}/budget`]: ({ body }) => {
+        sent.push(JSON.parse(body));
+        return { body: fakeBatch({ status: 'in_progress' }) };
+      },
+    };
+    expect((await run(routes, ['batch', 'budget', batchId, text])).out).toBe(`${batchId} in_progress; it goes on\n`);
+    expect(sent).toEqual([{ token_budget: tokens }]);
+  });
+
+  it('refuses what is no number of tokens', async () => {
+    const { code, err } = await run({}, ['batch', 'budget', batchId, 'lots']);
+    expect(code).toBe(2);
+    expect(err).toContain('It must be an integer from 1');
+  });
+});
+
 describe('errors of the server', () => {
   const answer = (status: number, body: unknown): Routes => ({ [batchRoute]: () => ({ status, body }) });
   const get = ['batch', 'get', batchId];

@@ -4,7 +4,7 @@ import { AppError } from '../../../base/errors.ts';
 import { openApiOf } from '../../api-address.ts';
 import { followBatch } from '../../follow-batch.ts';
 import { type CliIo, printJson, printLine } from '../../io.ts';
-import { collect, withApi, withExamples, withJson } from '../../options.ts';
+import { collect, integerOption, withApi, withExamples, withJson } from '../../options.ts';
 import { checkFile } from '../../text-files.ts';
 
 interface CreateOptions {
@@ -13,6 +13,7 @@ interface CreateOptions {
   readonly endpoint?: string;
   readonly window: string;
   readonly metadata?: readonly string[];
+  readonly tokenBudget?: number;
   readonly watch?: boolean;
   readonly json?: boolean;
 }
@@ -24,6 +25,11 @@ export function createCommand(io: CliIo): Command {
     .option('--endpoint <path>', 'what all lines call (else the url of the first line)')
     .option('--window <time>', 'how long the batch may take: 1h, 24h, 7d', '24h')
     .option('--metadata <key=value>', 'kept with the batch; may be repeated', collect)
+    .option(
+      '--token-budget <tokens>',
+      'pause when its lines have used so many tokens',
+      integerOption(1, Number.MAX_SAFE_INTEGER),
+    )
     .option('--watch', 'follow it to its end');
   withJson(withApi(command), 'the batch as one JSON object; with --watch also progress and end, a line each');
   return withExamples(command, [
@@ -38,7 +44,9 @@ async function runCreate(io: CliIo, path: string, options: CreateOptions): Promi
   const metadata = parseMetadata(options.metadata ?? []);
   const api = await openApiOf(options, io);
   const inputFileId = await api.uploadInput(path);
-  const batch = await api.createBatch({ inputFileId, endpoint, window: options.window, metadata });
+  const { window, tokenBudget } = options;
+  const budget = tokenBudget === undefined ? {} : { tokenBudget };
+  const batch = await api.createBatch({ inputFileId, endpoint, window, metadata, ...budget });
   if (options.json) printJson(io.stdout, batch);
   else printLine(io.stdout, `${batch.id} ${batch.status}`);
   if (options.watch) await followBatch(io, api, batch.id, { ...options, results: false });
