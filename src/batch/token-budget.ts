@@ -1,5 +1,4 @@
 import { AppError } from '../base/errors.ts';
-import type { BatchRequest } from './batch-request.ts';
 import { isTerminal } from './batch-state.ts';
 import type { BatchProgress } from './batch-watch.ts';
 import type { BatchRecord } from './records.schema.ts';
@@ -18,7 +17,10 @@ import { show } from './request-fields.ts';
 export function readTokenBudget({
   tokenBudget = null,
   metadata,
-}: Pick<BatchRequest, 'tokenBudget' | 'metadata'>): number | null {
+}: {
+  readonly tokenBudget?: number | null;
+  readonly metadata: Readonly<Record<string, string>> | null;
+}): number | null {
   const text = metadata?.['token_budget'];
   if (text === undefined) return tokenBudget === null ? null : checkTokenBudget(tokenBudget, 'token_budget');
   const meant = checkTokenBudget(/^\d+$/.test(text) ? Number(text) : text, 'metadata.token_budget');

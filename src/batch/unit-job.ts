@@ -37,7 +37,8 @@ export interface UnitJobDeps {
   readonly readHeard: (unit: UnitName) => Promise<ReadonlyMap<string, number>>;
   /** A checkpoint that a unit's log names could not be used; what was wrong with it is logged. */
   readonly onCheckpointLost: () => void;
-  readonly onSegment: (batchId: string, unitId: string) => void;
+  /** News after each segment with results. */
+  readonly onSegment: (batch: BatchRecord, unitId: string) => void;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -82,7 +83,7 @@ export async function runUnitJob(deps: UnitJobDeps, unit: UnitName, signal: Abor
         askCheckpoints: deps.askCheckpoints,
         readHeard: () => deps.readHeard(unit),
         onCheckpointLost: deps.onCheckpointLost,
-        onSegment: () => deps.onSegment(batchId, unitId),
+        onSegment: () => deps.onSegment(batch, unitId),
         clock: deps.clock,
         logger: deps.logger,
       },

@@ -107,6 +107,10 @@ export async function startAnalysis(
 
   const runJob = async (job: UnitJob, signal: AbortSignal): Promise<void> => {
     const tell = buildProgressReporter(bus, job, written, () => Date.now());
+    const hint = (batchId: string): Promise<void> =>
+      shared.queue.addControl({ version: 1, tenant: job.tenant, batchId }).catch((err: unknown) => {
+        log.debug({ batchId, err }, 'hint to the janitor is lost');
+      });
     const deps: UnitJobDeps = {
       store,
       batches,
@@ -118,7 +122,11 @@ export async function startAnalysis(
       },
       readHeard: ({ batchId }) => readHeardTokens(bus, batchId),
       onCheckpointLost: () => resumes.countLost(),
-      onSegment: (batchId: string, unitId: string) => void bus.publish({ type: 'unit-segment', batchId, unitId }),
+      onSegment: (batch, unitId) => {
+        void bus.publish({ type: 'unit-segment', batchId: batch.id, unitId });
+        // who counts must know soon, or a budget is used up and nobody stops
+        if (batch.token_budget !== undefined) void hint(batch.id);
+      },
       clock: systemClock,
       logger: log,
     };

@@ -76,10 +76,12 @@ export const budgetScenarios: readonly Scenario[] = [
     run: ({ lines }) =>
       onStack({}, async (chaos): Promise<Outcome> => {
         const total = lines ?? 40;
-        // a third of what the lines will use: about 30 tokens of prompt and 50 of answer each
-        const firstBudget = Math.floor((total * 80) / 3);
+        // a third of what the lines will use: about 30 tokens of prompt each, and five eighths of the longest answer
+        const tokens = 480;
+        const firstBudget = Math.floor((total * (30 + tokens * 0.625)) / 3);
         const submitted = await submit(chaos.client, {
           lines: total,
+          tokens,
           metadata: { token_budget: String(firstBudget) },
         });
         const pausing = pauseTwice(chaos, submitted, firstBudget);
