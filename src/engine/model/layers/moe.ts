@@ -40,8 +40,9 @@ function addGateAndUp(
 }
 
 /**
- * Routed and shared experts for x [rows, hidden]. Each chosen (slot, row) is written once into [slots, rows, hidden]
- * and the slots are summed in order: adding into shared rows would race between threads.
+ * Routed and shared experts for x [rows, hidden]. Chosen (slot, row) pairs are sorted by expert, each expert computes
+ * its run of them, and the results go back to their places [slots, rows, hidden] and are summed over slots in order:
+ * adding into shared rows would race between threads.
  */
 export function addExpertLayer(
   graph: GraphBuilder,
@@ -49,33 +50,33 @@ export function addExpertLayer(
   weights: ExpertLayerWeights,
   input: ValueName,
 ): ValueName {
-  const { hiddenWidth, experts } = config;
+  const { hiddenWidth, experts, expertsPerToken } = config;
   const { chosen, mixWeights } = addRouter(graph, config, weights, input);
-  const slots = graph.transpose(chosen, [1, 0]);
-  const isActive = addActiveFlags(graph, experts, chosen);
-  const outputs: ValueName[] = [];
-  const places: ValueName[] = [];
-  for (let expert = 0; expert < experts; expert++) {
-    const [output = '', place = ''] = addExpert(graph, config, weights.expert(expert), {
-      expert,
-      condition: isActive[expert] ?? '',
-      slots,
-      input,
-    });
-    outputs.push(output);
-    places.push(place);
-  }
-  const empty = graph.op('Expand', [
-    graph.scalar(0),
-    graph.concat([graph.op('Shape', [slots]), graph.ints([hiddenWidth])], 0),
-  ]);
-  const pairs = graph.transpose(graph.concat(places, 1), [1, 0]);
-  const filled = graph.op('ScatterND', [empty, pairs, graph.concat(outputs, 0)]);
+  const flat = graph.reshape(graph.transpose(chosen, [1, 0]), [-1]);
+  const order = addSortedOrder(graph, flat);
+  const rowOfPair = graph.op('Mod', [order, graph.dimension(input, 0)]);
+  const { counts, isActive } = addCounts(graph, experts, flat);
+  const rows = graph.ops('Split', [rowOfPair, counts], experts, { axis: intAttribute(0) });
+  const nothing = graph.noRows(input);
+  const outputs = isActive.map((condition, expert) => {
+    const own = { condition, rows: rows[expert] ?? '', input, nothing };
+    return addExpert(graph, config, weights.expert(expert), own);
+  });
+  const sorted = outputs.length === 1 ? (outputs[0] ?? '') : graph.concat(outputs, 0);
+  const placed = graph.op('Gather', [sorted, addSortedOrder(graph, order)]);
+  const slots = graph.reshape(placed, [expertsPerToken, graph.dimension(input, 0), hiddenWidth]);
   const slotWeights = graph.op('Unsqueeze', [graph.transpose(mixWeights, [1, 0]), graph.ints([-1])]);
-  const routed = graph.op('ReduceSum', [graph.op('Mul', [filled, slotWeights]), graph.ints([0])], {
+  const routed = graph.op('ReduceSum', [graph.op('Mul', [slots, slotWeights]), graph.ints([0])], {
     keepdims: intAttribute(0),
   });
   return weights.shared === null ? routed : graph.op('Add', [addMlp(graph, input, weights.shared, 'shared'), routed]);
+}
+
+/** Indices that sort a vector upwards, the first of equals first; of a permutation, its inverse. */
+function addSortedOrder(graph: GraphBuilder, values: ValueName): ValueName {
+  const total = graph.dimension(values, 0);
+  const attributes = { axis: intAttribute(0), largest: intAttribute(0), sorted: intAttribute(1) };
+  return graph.ops('TopK', [values, total], 2, attributes)[1] ?? '';
 }
 
 interface RouterParts {
@@ -125,37 +126,40 @@ function addGroupLimit(graph: GraphBuilder, router: RouterConfig, experts: numbe
   return graph.reshape(limited, [-1, experts]);
 }
 
-/** One boolean [1] an expert: was it chosen by any row? Repeated writes all write 1. */
-function addActiveFlags(graph: GraphBuilder, experts: number, chosen: ValueName): readonly ValueName[] {
-  const flat = graph.reshape(chosen, [-1]);
-  const ones = graph.op('Expand', [graph.scalar(1), graph.op('Shape', [flat])]);
-  const marks = graph.op('ScatterElements', [graph.zeros([experts]), flat, ones], { axis: intAttribute(0) });
-  const flags = graph.op('Greater', [marks, graph.scalar(0)]);
-  if (experts === 1) return [flags];
-  return graph.ops('Split', [flags], experts, { axis: intAttribute(0), num_outputs: intAttribute(experts) });
+interface CountParts {
+  /** [experts] int64: pairs of each. */
+  readonly counts: ValueName;
+  /** One boolean [1] an expert. */
+  readonly isActive: readonly ValueName[];
+}
+
+/** @param flat [pairs]: the expert of each */
+function addCounts(graph: GraphBuilder, experts: number, flat: ValueName): CountParts {
+  const numbers = graph.ints(Array.from({ length: experts }, (_, expert) => expert));
+  const matches = graph.op('Equal', [graph.reshape(flat, [-1, 1]), numbers]);
+  const asInts = graph.op('Cast', [matches], { to: intAttribute(7) });
+  const counts = graph.op('ReduceSum', [asInts, graph.ints([0])], { keepdims: intAttribute(0) });
+  const flags = graph.op('Greater', [counts, graph.scalarInt(0)]);
+  if (experts === 1) return { counts, isActive: [flags] };
+  const attributes = { axis: intAttribute(0), num_outputs: intAttribute(experts) };
+  return { counts, isActive: graph.ops('Split', [flags], experts, attributes) };
 }
 
 interface ExpertPlace {
-  readonly expert: number;
   readonly condition: ValueName;
-  /** [slots, rows]: the expert of each slot. */
-  readonly slots: ValueName;
+  /** [n]: rows of the input that chose it. */
+  readonly rows: ValueName;
   readonly input: ValueName;
+  /** [0, hidden] */
+  readonly nothing: ValueName;
 }
 
-/** Results [n, hidden] and their slots and rows [2, n]; an expert nobody chose costs one branch. */
-function addExpert(graph: GraphBuilder, config: ModelConfig, weights: MlpWeights, place: ExpertPlace): ValueName[] {
-  const { hiddenWidth } = config;
+/** Results [n, hidden]; an expert nobody chose costs one branch. */
+function addExpert(graph: GraphBuilder, config: ModelConfig, weights: MlpWeights, place: ExpertPlace): ValueName {
   const run = graph.branch('expert');
-  const matches = run.op('Equal', [place.slots, run.scalarInt(place.expert)]);
-  const found = run.op('NonZero', [matches]);
-  const rows = run.op('Gather', [found, run.scalarInt(1)], { axis: intAttribute(0) });
-  const output = addMlp(run, run.op('Gather', [place.input, rows]), weights, 'expert');
-  run.output(output, 'float32', ['n', hiddenWidth]);
-  run.output(found, 'int64', [2, 'n']);
-
+  const output = addMlp(run, run.op('Gather', [place.input, place.rows]), weights, 'expert');
+  run.output(output, 'float32', ['n', config.hiddenWidth]);
   const skip = graph.branch('no_expert');
-  skip.output(skip.noRows(place.input), 'float32', [0, hiddenWidth]);
-  skip.output(skip.op('NonZero', [skip.noRows(skip.transpose(place.slots, [1, 0]))]), 'int64', [2, 0]);
-  return graph.choose(place.condition, run, skip, 2);
+  skip.output(skip.op('Identity', [place.nothing]), 'float32', ['n', config.hiddenWidth]);
+  return graph.choose(place.condition, run, skip, 1)[0] ?? '';
 }
