@@ -24,7 +24,7 @@ async function start(config: Config, log: Logger): Promise<RunningProcess> {
   const consumer = openControlConsumer({ redisUrl: config.redisUrl, log }, (job) =>
     janitor.handle(job.tenant, job.batchId),
   );
-  const stalled = openStalledWatch({ redisUrl: config.redisUrl, stalledMs: config.analysis.stalledMs, log });
+  const stalled = openStalledWatch({ redisUrl: config.redisUrl, stalledMs: config.analysis.stalledMs / 2, log });
   return {
     stop: async () => {
       sweeping.abort();

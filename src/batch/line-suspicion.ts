@@ -6,13 +6,16 @@ import type { LineResult, LogEntry, PlannedUnit } from './records.schema.ts';
  * Which line of a unit ends the processes that run it. The engine's client finds lines that end engine processes; this
  * is about lines that end the worker itself, of which only the unit's log is left to tell.
  *
- * Q1. A claim followed by a claim of another owner, with nothing written in between and no sign of life of its owner
- *     later, ended without a word: a death. Workers that stop in order write a segment, at least an empty one.
- * Q2. After `sharedDeaths` claims without progress a unit's lines run one at a time, in the order of the plan. A death
- *     then has one suspect: the first line without a result.
- * Q3. A line whose owner died `deaths` times while it ran alone, with no progress in between, is set aside.
- * Q4. Kills from outside cannot be told from deaths by the line. Progress of any owner since clears the line: a
- *     result, or a checkpoint that is longer than those before.
+ * Q1. A claim followed by a claim of another owner, with nothing written in between but that a line begins alone, and no
+ *     sign of life of its owner later, ended without a word: a death. Workers that stop in order write a segment, at
+ *     least an empty one.
+ * Q2. After `sharedDeaths` claims without progress a unit's lines run one at a time, in the order of the plan, until
+ *     there is progress; each with nothing else beside it in its worker, not even lines of other units. Its log says
+ *     when it begins so. A death behind that has one suspect; a death before it has none.
+ * Q3. A line whose owner died `deaths` times behind such a beginning, with no progress in between, is set aside.
+ * Q4. Kills from outside cannot be told from deaths by the line, but they seldom meet the one line that runs, time and
+ *     again, before its first second is over. Progress of any owner since clears the line: a result, or a checkpoint
+ *     that is longer than those before.
  */
 export interface LineDeath {
   readonly owner: string;
@@ -31,9 +34,12 @@ export interface Suspicion {
 /** Claims without progress after which lines run one at a time. */
 export const sharedDeaths = 2;
 
+/** Must lines run with nothing beside them under a claim that is the n-th in a row without progress (itself counted)? */
+export const mustRunAlone = (stuckClaims: number): boolean => stuckClaims > sharedDeaths;
+
 /** Lines at the same time under a claim that is the n-th in a row without progress (itself counted). */
 export function laneTotal(lineConcurrency: number, stuckClaims: number): number {
-  return stuckClaims > sharedDeaths ? 1 : lineConcurrency;
+  return mustRunAlone(stuckClaims) ? 1 : lineConcurrency;
 }
 
 /** Fewer claims without progress than this cannot convict anybody: shared ones, those alone, and the one that runs now. */
@@ -45,7 +51,10 @@ export interface TimedEntry {
 }
 
 interface Claim extends Omit<LineDeath, 'replacedMs'> {
-  readonly alone: boolean;
+  /** After so many claims without progress that lines run alone. */
+  readonly isStuck: boolean;
+  /** Index of the line that began with nothing beside it; null: none had yet. */
+  readonly alone: number | null;
 }
 
 /** Pure: what the log of a unit says about its lines; null while nobody is convicted. */
@@ -54,12 +63,14 @@ export function findSuspect(log: readonly TimedEntry[], unit: PlannedUnit, death
   if (folded === null) return null;
   const { claims, finished } = folded;
   // the last claim may well be at work
-  const dead = claims.flatMap(({ alone, ...claim }, place) => {
+  const dead = claims.flatMap(({ isStuck, alone, ...claim }, place) => {
     const next = claims[place + 1];
-    return next === undefined || !alone ? [] : [{ ...claim, replacedMs: next.claimedMs }];
+    return next === undefined || !isStuck ? [] : [{ alone, death: { ...claim, replacedMs: next.claimedMs } }];
   });
-  if (dead.length < deaths) return null;
-  return { lineIndex: unit.lines.find(({ index }) => !finished.has(index))?.index ?? null, deaths: dead };
+  const open = unit.lines.find(({ index }) => !finished.has(index))?.index ?? null;
+  // without a line left, what ends the owners is the end of the unit
+  const counted = dead.filter(({ alone }) => alone === open).map(({ death }) => death);
+  return counted.length < deaths ? null : { lineIndex: open, deaths: counted };
 }
 
 /** Claims in a row with nothing in between, each owner's last only; null for a unit that is sealed. */
@@ -76,10 +87,15 @@ function foldClaims(
       const { owner, epoch } = entry;
       stuck += 1;
       claims = claims.filter((claim) => claim.owner !== owner);
-      claims.push({ owner, epoch, claimedMs: atMs, alone: stuck > sharedDeaths });
+      claims.push({ owner, epoch, claimedMs: atMs, isStuck: mustRunAlone(stuck), alone: null });
       continue;
     }
-    const { results, checkpoint } = entry;
+    const { results, checkpoint, alone } = entry;
+    const last = claims.at(-1);
+    if (alone !== undefined && last !== undefined) {
+      claims[claims.length - 1] = { ...last, alone };
+      continue;
+    }
     const tokens = checkpoint?.tokens ?? 0;
     const isProgress = results.length > 0 || tokens > bestTokens;
     // as in the unit log: finished lines leave the checkpoints, so the next one may be shorter
@@ -121,7 +137,7 @@ export function buildQuarantinedResult(
         epoch,
         claimed_at: new Date(claimedMs).toISOString(),
         replaced_at: new Date(replacedMs).toISOString(),
-        ended: 'without a word: nothing was written between its claim and the next owner',
+        ended: 'without a word: nothing was written between the beginning of this line and the next owner',
       })),
     },
   };

@@ -25,7 +25,8 @@ function isLogEntry(value: unknown): value is LogEntry {
         Number.isSafeInteger(value['epoch']) &&
         Array.isArray(value['results']) &&
         value['results'].every(isResult) &&
-        (value['checkpoint'] === undefined || isCheckpointName(value['checkpoint']))
+        (value['checkpoint'] === undefined || isCheckpointName(value['checkpoint'])) &&
+        (value['alone'] === undefined || Number.isSafeInteger(value['alone']))
       );
     case 'seal':
       return sealReasons.some((reason) => reason === value['reason']);

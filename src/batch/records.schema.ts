@@ -159,6 +159,8 @@ export type LogEntry =
       readonly results: readonly LineResult[];
       /** The newest checkpoint of the unfinished lines; left out where it stays the one before. */
       readonly checkpoint?: CheckpointName;
+      /** Index of a line that begins now, with nothing beside it in its worker (`line-suspicion.ts`). */
+      readonly alone?: number;
       readonly nonce: string;
     }
   | { readonly version: 1; readonly type: 'seal'; readonly reason: SealReason; readonly nonce: string };

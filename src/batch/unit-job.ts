@@ -22,6 +22,8 @@ export interface JobLineTask {
   readonly signal: AbortSignal;
   /** What earlier owners of the unit left of the line, and where to write down how far it is. */
   readonly journal: LineJournal;
+  /** As in `UnitLineTask`. */
+  readonly beginAlone: (() => Promise<void>) | null;
 }
 
 export interface UnitJobDeps {

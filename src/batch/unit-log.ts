@@ -121,6 +121,14 @@ export class UnitLog<Kept = LineResult> {
     });
   }
 
+  /** Says that a line begins with nothing beside it. @throws `ownership.lost` when somebody claimed or sealed since */
+  noteAlone(lineIndex: number): Promise<void> {
+    return this.#alone(async () => {
+      const epoch = this.#requireHeld();
+      await this.#writeHeld({ version: 1, type: 'segment', epoch, results: [], alone: lineIndex, nonce: newNonce() });
+    });
+  }
+
   /**
    * Ends the log. `done` is the word of the holder of the claim, while it holds it; anybody else tries until the log is
    * sealed, whoever did it.

@@ -4,7 +4,7 @@ import { failpoint } from '../base/failpoint.ts';
 import type { Logger } from '../base/log.ts';
 import type { CheckpointStore } from './checkpoint-store.ts';
 import { type LineJournal, type LineState, UnitJournal } from './line-journal.ts';
-import { laneTotal } from './line-suspicion.ts';
+import { laneTotal, mustRunAlone } from './line-suspicion.ts';
 import { lineTokenOf } from './line-token.ts';
 import type { Line, LineResult, PlannedUnit } from './records.schema.ts';
 import { SegmentWriter } from './segment-writer.ts';
@@ -16,6 +16,11 @@ export interface UnitLineTask {
   readonly signal: AbortSignal;
   /** What earlier owners of the unit left of the line, and where to write down how far it is. */
   readonly journal: LineJournal;
+  /**
+   * Not null: earlier owners ended without a word, and this line may be why. It is to run with nothing beside it in its
+   * worker, and this is to be called right before it begins, so that its log says so.
+   */
+  readonly beginAlone: (() => Promise<void>) | null;
 }
 
 /** What a line came to: the body and status it would have had over HTTP. */
@@ -91,8 +96,12 @@ export async function runUnit(deps: UnitRunnerDeps, signal: AbortSignal): Promis
     const lanes = laneTotal(deps.lineConcurrency, log.state.stuckClaims);
     await runAll(todo, lanes, { stop, signal }, async (line) => {
       const seed = seeds.get(line.index) ?? 0;
-      const task = { line, seed, signal: stop.signal, journal: journal.open(line.index) };
+      const isSuspect = mustRunAlone(log.state.stuckClaims);
+      const beginAlone = isSuspect ? () => log.noteAlone(line.index) : null;
+      const task = { line, seed, signal: stop.signal, journal: journal.open(line.index), beginAlone };
       await writer.add(lineResult(deps, line, await deps.runLine(task)));
+      // it is cleared, and the next one may run beside others, once its result is written
+      if (isSuspect) await writer.flush();
     });
     await leaving.end();
     stop.signal.throwIfAborted();

@@ -16,6 +16,7 @@ import { exitCodes } from '../../src/local/exit-codes.contract.ts';
 import { LineRunner, presentLineError } from '../../src/pipeline/index.ts';
 import { openUnitConsumer, type UnitJob } from '../../src/queue/index.ts';
 import { openS3ObjectStore } from '../../src/storage/index.ts';
+import { AloneGate } from './alone-gate.ts';
 import { buildDocumentSource } from './document-source.ts';
 import { openShared } from './open-shared.ts';
 import { addUploads, PageStore } from './page-store.ts';
@@ -68,6 +69,7 @@ export async function startAnalysis(
   const resumes = new ResumeCounts();
   const report = reportEngine(bus, owner, () => resumes.addTo(addUploads(engine.stats(), pages)));
   const written = new WrittenTokens();
+  const gate = new AloneGate();
   const runner = new LineRunner({
     generate: written.follow((request, options) => engine.generate(request, options)),
     embed: (request, options) => engine.embed(request, options),
@@ -77,7 +79,7 @@ export async function startAnalysis(
   });
 
   const runLine = async (task: JobLineTask, tell: ProgressReport): Promise<UnitLineAnswer> => {
-    const { batch, line, seed, signal, journal } = task;
+    const { batch, line, seed, signal, journal, beginAlone } = task;
     try {
       const request = parseLineRequest(line.url, line.body, [card.id], {
         // only a caller who waits for this very line can have asked for a stream
@@ -85,18 +87,26 @@ export async function startAnalysis(
         widths: { [card.id]: card.hiddenWidth },
       });
       const priority = batch.priority === 'interactive' ? 0 : 1;
-      const answer = await runner.run({
-        name: `${batch.id}/${line.index}`,
-        tenant: batch.tenant,
-        request,
-        seed,
-        priority,
-        deadlineMs: batch.expires_at * 1_000,
-        signal,
-        onProgress: (progress) => tell(line.custom_id, progress),
-        journal,
-        openDeltas: buildDeltaPublisher(bus, batch.id),
-      });
+      const run = () =>
+        runner.run({
+          name: `${batch.id}/${line.index}`,
+          tenant: batch.tenant,
+          request,
+          seed,
+          priority,
+          deadlineMs: batch.expires_at * 1_000,
+          signal,
+          onProgress: (progress) => tell(line.custom_id, progress),
+          journal,
+          openDeltas: buildDeltaPublisher(bus, batch.id),
+        });
+      const answer =
+        beginAlone === null
+          ? await gate.beside(run)
+          : await gate.alone(async () => {
+              await beginAlone();
+              return run();
+            }, signal);
       resumes.countAnswer(answer.body);
       return answer;
     } catch (error) {

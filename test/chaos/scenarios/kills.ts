@@ -23,8 +23,10 @@ const victims: readonly (readonly [Role, number])[] = [
   ['s3', 1],
 ];
 
-/** Kills that wait for a moment when tokens are produced; of the others some fall into one by chance. */
+/** Kills that wait for a moment when tokens are produced; the others come when they come. */
 const producingShare = 0.75;
+/** A kill comes up to so long after the moment at which it is due, so that none is in step with what the log says. */
+const spreadMs = 600;
 /** A stack that produces nothing for so long is killed all the same: it may be a crash loop. */
 const patienceMs = 30_000;
 const defaultKills = 500;
@@ -40,9 +42,8 @@ async function killAtRandom(chaos: ChaosStack, batch: Submitted, total: number, 
     await until('progress that allows the next kill', isDue, patienceMs).catch(() => {});
     if (random.next() < producingShare) {
       await until('token', () => chaos.requestLog.isProducing(), patienceMs).catch(() => {});
-    } else {
-      await wait(random.next() * 500);
     }
+    await wait(random.next() * spreadMs);
     if (await chaos.kill(random.pick(victims))) kill += 1;
     else await wait(100);
   }

@@ -10,7 +10,7 @@ import {
   type UnitRunnerDeps,
 } from '../../../src/batch/index.ts';
 import type { Line } from '../../../src/batch/records.schema.ts';
-import { MemoryObjectStore } from '../../../src/storage/index.ts';
+import { keys, MemoryObjectStore } from '../../../src/storage/index.ts';
 
 const batchId = 'batch_000000000000000000000001';
 const unitId = 'u000000';
@@ -60,6 +60,26 @@ const never = new AbortController().signal;
 const ok = async (): Promise<{ statusCode: number; body: object }> => ({ statusCode: 200, body: {} });
 
 describe('runUnit', () => {
+  it('lets the first line begin alone, and say so, after owners that ended without a word', async () => {
+    const asked: [number, boolean][] = [];
+    const { store, build, readLog } = setUp(3, async ({ line, beginAlone }) => {
+      asked.push([line.index, beginAlone !== null]);
+      await beginAlone?.();
+      return ok();
+    });
+    for (const owner of ['a', 'b']) await openUnitLog(store, 'default', batchId, unitId).claim(owner);
+    await runUnit(build(), never);
+    // its result is progress, so the others are no suspects
+    expect(asked).toEqual([
+      [0, true],
+      [1, false],
+      [2, false],
+    ]);
+    expect((await readLog()).sealed).toBe('done');
+    const body = (await store.get(keys.unitSlot('default', batchId, unitId, 3)))?.body;
+    expect(JSON.parse(Buffer.from(body ?? []).toString())).toMatchObject({ type: 'segment', results: [], alone: 0 });
+  });
+
   it('runs every line once with its planned seed, then seals', async () => {
     const seen: [number, number][] = [];
     const { build, readLog } = setUp(5, async ({ line, seed }) => {
