@@ -61,7 +61,7 @@ async function pauseTwice(chaos: ChaosStack, submitted: Submitted, firstBudget: 
     await new Promise((resolve) => setTimeout(resolve, 5_000));
     const produced = chaos.requestLog.producedTokens() - before;
     if (produced > 0) problems.push(`${produced} tokens were produced in the pause`);
-    budget = (usage?.total_tokens ?? 0) + firstBudget;
+    budget = (usage?.total_tokens ?? 0) + Math.floor(firstBudget / 2);
     await setBudget(chaos, submitted, pause === 0 ? budget : null);
   }
   return problems;
@@ -72,22 +72,21 @@ export const budgetScenarios: readonly Scenario[] = [
   {
     name: 'budget_hit_mid_batch',
     about:
-      'the token budget of a batch is used up in the middle, twice, and worker and janitor die while it pauses: nothing runs until the budget is raised, then every line is answered once and the usage is that of the lines',
+      'the token budget of a batch is used up in the middle, twice, and worker and janitor die while it pauses: nothing runs until the budget is raised, every line is answered once, and the bill is that of a batch without a budget',
     run: ({ lines }) =>
       onStack({}, async (chaos): Promise<Outcome> => {
-        const total = lines ?? 40;
-        // a third of what the lines will use: about 30 tokens of prompt each, and five eighths of the longest answer
-        const tokens = 480;
-        const firstBudget = Math.floor((total * (30 + tokens * 0.625)) / 3);
-        const submitted = await submit(chaos.client, {
-          lines: total,
-          tokens,
-          metadata: { token_budget: String(firstBudget) },
-        });
+        const workload = { lines: lines ?? 60, tokens: 320 };
+        const free = await submit(chaos.client, workload);
+        const { batch: unlimited } = await observe(chaos.apiUrl, free.id, { deadlineMs: 300_000 });
+        const needed = unlimited.usage?.total_tokens ?? 0;
+        const firstBudget = Math.floor(needed / 3);
+        const submitted = await submit(chaos.client, { ...workload, metadata: { token_budget: String(firstBudget) } });
         const pausing = pauseTwice(chaos, submitted, firstBudget);
         pausing.catch(() => {});
         const timeline = await observe(chaos.apiUrl, submitted.id, { deadlineMs: 300_000 });
         const problems = [...(await pausing)];
+        const used = timeline.batch.usage?.total_tokens;
+        if (used !== needed) problems.push(`${used} tokens are billed, ${needed} without a pause`);
         const outcome = await checkResults(chaos, submitted, timeline);
         return { ...outcome, problems: [...outcome.problems, ...problems] };
       }),
