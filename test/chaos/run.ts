@@ -6,7 +6,8 @@ import type { Outcome } from './harness/scenario.ts';
 import { formatRow, tableHead } from './harness/table.ts';
 import { scenarios } from './scenarios/index.ts';
 
-const usage = `npm run chaos -- [--only <name>[,<name>]] [--kills <n>] [--lines <n>] [--seed <n>] [--promote] [--list]
+const usage = `npm run chaos -- [--only <name>[,<name>]] [--kills <n>] [--lines <n>] [--minutes <n>] [--seed <n>] [--promote] [--list]
+  --minutes: no more kills after so long (random_kills)
   without --only: every scenario but random_kills, which takes long and has to be named
   --promote: a scenario written down as broken that passes is written down as fixed`;
 
@@ -18,6 +19,7 @@ const { values } = parseArgs({
     only: { type: 'string' },
     kills: { type: 'string' },
     lines: { type: 'string' },
+    minutes: { type: 'string' },
     seed: { type: 'string' },
     promote: { type: 'boolean' },
     list: { type: 'boolean' },
@@ -25,7 +27,7 @@ const { values } = parseArgs({
   },
 });
 
-function readCount(name: 'kills' | 'lines' | 'seed'): number | null {
+function readCount(name: 'kills' | 'lines' | 'minutes' | 'seed'): number | null {
   const text = values[name];
   if (text === undefined) return null;
   const value = Number(text);
@@ -58,13 +60,13 @@ if (values.list === true) {
 }
 
 const seed = readCount('seed') ?? 1;
-const [kills, lines] = [readCount('kills'), readCount('lines')];
+const [kills, lines, minutes] = [readCount('kills'), readCount('lines'), readCount('minutes')];
 const ratchet = loadRatchet();
 const verdicts: string[] = [];
 console.log(`seed ${seed}\n${tableHead}`);
 for (const scenario of choose()) {
   const startMs = Date.now();
-  const outcome = await scenario.run({ lines, kills, random: new SeededRandom(seed) }).catch(failed);
+  const outcome = await scenario.run({ lines, kills, minutes, random: new SeededRandom(seed) }).catch(failed);
   console.log(formatRow(scenario.name, outcome, (Date.now() - startMs) / 1000));
   for (const problem of outcome.problems) console.log(`    ${problem}`);
   const hasPassed = outcome.problems.length === 0;

@@ -6,6 +6,8 @@ export interface ScenarioContext {
   /** Lines of the batch; null: as many as the scenario needs. */
   readonly lines: number | null;
   readonly kills: number | null;
+  /** No more kills after so long; what is left of the batch goes on. Absent: as long as it takes. */
+  readonly minutes?: number | null;
   readonly random: SeededRandom;
 }
 

@@ -29,23 +29,38 @@ const producingShare = 0.75;
 const spreadMs = 600;
 /** A stack that produces nothing for so long is killed all the same: it may be a crash loop. */
 const patienceMs = 30_000;
+/** Kills between two words of where a long run is. */
+const toldEvery = 25;
 const defaultKills = 500;
 const linesAKill = 4;
 
 /** Kills spread evenly over the lines of the batch, as its lines are answered. */
-async function killAtRandom(chaos: ChaosStack, batch: Submitted, total: number, random: SeededRandom): Promise<void> {
+async function killAtRandom(
+  chaos: ChaosStack,
+  batch: Submitted,
+  { total, untilMs, random }: { readonly total: number; readonly untilMs: number; readonly random: SeededRandom },
+): Promise<void> {
   const lineTotal = batch.customIds.length;
   // the last tenth of the lines is for recovery from the last kill
   const dueAfter = (kill: number): number => Math.floor((kill / total) * lineTotal * 0.9);
-  for (let kill = 0; kill < total; ) {
+  for (let kill = 0; kill < total && Date.now() < untilMs; ) {
     const isDue = (): boolean => chaos.requestLog.endedTotal(batch.id) >= dueAfter(kill);
     await until('progress that allows the next kill', isDue, patienceMs).catch(() => {});
     if (random.next() < producingShare) {
       await until('token', () => chaos.requestLog.isProducing(), patienceMs).catch(() => {});
     }
     await wait(random.next() * spreadMs);
-    if (await chaos.kill(random.pick(victims))) kill += 1;
-    else await wait(100);
+    if (!(await chaos.kill(random.pick(victims)))) {
+      await wait(100);
+      continue;
+    }
+    kill += 1;
+    if (kill % toldEvery === 0) {
+      const met = chaos.kills.filter(({ wasProducing }) => wasProducing).length;
+      console.error(
+        `${kill} kills, ${met} of them met tokens, ${chaos.requestLog.endedTotal(batch.id)} lines answered`,
+      );
+    }
   }
 }
 
@@ -78,12 +93,13 @@ export const killScenarios: readonly Scenario[] = [
   {
     name: 'random_kills',
     about: 'SIGKILL to anybody, most of them while tokens are produced, all through a long batch',
-    run: ({ lines, kills, random }) =>
+    run: ({ lines, kills, minutes, random }) =>
       onStack({}, async (chaos) => {
         const total = kills ?? defaultKills;
+        const untilMs = minutes == null ? Number.POSITIVE_INFINITY : Date.now() + minutes * 60_000;
         const submitted = await submit(chaos.client, { lines: lines ?? total * linesAKill });
         let failed: unknown;
-        const killing = killAtRandom(chaos, submitted, total, random).catch((error: unknown) => {
+        const killing = killAtRandom(chaos, submitted, { total, untilMs, random }).catch((error: unknown) => {
           failed = error;
         });
         const timeline = await observe(chaos.apiUrl, submitted.id, { deadlineMs: 3_600_000 });
