@@ -37,6 +37,7 @@ try {
     pageStore: engine.pageStore && engine.pageDisk !== null,
     maxSequences: engine.maxSequences,
     prefillTokens: engine.prefillTokens,
+    draftTokens: engine.draftTokens,
   });
   const served = engineLog === null ? host.engine : logRequests(host.engine, engineLog);
   process.on('message', serveEngine(served, pipe, systemClock, host.remotePages));

@@ -121,6 +121,16 @@ const metrics: readonly EngineMetric[] = [
     ],
   },
   {
+    name: 'quire_engine_draft_tokens_total',
+    help: 'answer tokens guessed ahead from prompt and answer (drafted), and those of them that came true (accepted)',
+    type: 'counter',
+    labels: ['kind'],
+    read: ({ draftedTokens, acceptedTokens }) => [
+      [{ kind: 'drafted' }, numberOf(draftedTokens)],
+      [{ kind: 'accepted' }, numberOf(acceptedTokens)],
+    ],
+  },
+  {
     name: 'quire_engine_seconds_total',
     help: 'seconds with work, inside the model runtime (run) and outside it (overhead)',
     type: 'counter',

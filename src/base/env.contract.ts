@@ -23,6 +23,7 @@ export const env = {
   pageStore: 'QUIRE_PAGE_STORE',
   maxSequences: 'QUIRE_MAX_SEQUENCES',
   prefillTokens: 'QUIRE_PREFILL_TOKENS',
+  draftTokens: 'QUIRE_DRAFT_TOKENS',
   logLevel: 'QUIRE_LOG_LEVEL',
   /** For tests: where processes fail on purpose (`src/base/failpoint.ts`). */
   failpoints: 'QUIRE_FAILPOINTS',

@@ -23,6 +23,8 @@ export interface EngineConfig {
   readonly maxSequences: number;
   /** Prompt tokens that one step reads at most. */
   readonly prefillTokens: number;
+  /** Tokens of an answer guessed ahead and verified in one step, at most; 0: none. */
+  readonly draftTokens: number;
 }
 
 type Variables = Readonly<Record<string, string | undefined>>;
@@ -49,6 +51,7 @@ export function readEngine(variables: Variables, dataDir: string): EngineConfig 
     preparedFolder: readPreparedFolder(variables, dataDir),
     maxSequences: readInteger(variables, env.maxSequences, { fallback: 64, min: 1, max: 1024 }),
     prefillTokens: readInteger(variables, env.prefillTokens, { fallback: 256, min: 1, max: 65_536 }),
+    draftTokens: readInteger(variables, env.draftTokens, { fallback: 8, min: 0, max: 32 }),
   };
 }
 

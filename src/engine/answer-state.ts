@@ -114,6 +114,11 @@ export class AnswerState {
     return this.#log.length;
   }
 
+  /** So many more at the most. */
+  get remainingTokens(): number {
+    return this.ended ? 0 : this.#prompt.maxTokens - this.#log.length;
+  }
+
   /** The token log, forced tokens included. */
   get tokenIds(): readonly number[] {
     return this.#log;

@@ -5,6 +5,8 @@ type Counted = Pick<
   | 'prefillTokens'
   | 'cachedTokens'
   | 'decodeTokens'
+  | 'draftedTokens'
+  | 'acceptedTokens'
   | 'runs'
   | 'runMs'
   | 'overheadMs'
@@ -18,6 +20,8 @@ export class EngineCounters {
   prefillTokens = 0;
   cachedTokens = 0;
   decodeTokens = 0;
+  draftedTokens = 0;
+  acceptedTokens = 0;
   runs = 0;
   preemptions = 0;
   cancellations = 0;
@@ -53,6 +57,8 @@ export class EngineCounters {
       prefillTokens: this.prefillTokens,
       cachedTokens: this.cachedTokens,
       decodeTokens: this.decodeTokens,
+      draftedTokens: this.draftedTokens,
+      acceptedTokens: this.acceptedTokens,
       runs: this.runs,
       runMs,
       overheadMs: Math.max(0, this.#busySoFar() - runMs),

@@ -1,5 +1,7 @@
 import { AppError } from '../base/errors.ts';
 import { type AnswerDeps, openAnswer } from './answer-state.ts';
+import { type Drafter, noDrafts } from './draft/drafter.ts';
+import { LookupDrafter } from './draft/lookup-drafter.ts';
 import { EmbedTask, encodeInputs } from './embed-task.ts';
 import { type EncodeLimits, encodeRequest, prefixKeyOf } from './encode-request.ts';
 import { EngineCounters } from './engine-counters.ts';
@@ -13,16 +15,18 @@ import type { EmbedRequest, EmbedResult, EngineStats, GenerateRequest, GenerateR
 import { blockRows, type EngineService, type GenerateListener, type ModelRunner, type PageTier } from './ports.ts';
 import { reportProgress } from './report-progress.ts';
 import { RoundRunner } from './round.ts';
+import type { Scored } from './row-walk.ts';
 import { Admission } from './schedule/admission.ts';
 import { Residents } from './schedule/residents.ts';
 import { restoreAnswer, Sequence } from './sequence.ts';
-import type { Scored } from './step.ts';
 
 export interface EngineOptions {
   /** Most sequences that have a place at a time. */
   readonly maxSequences: number;
   /** Token budget of a round, and so what a request waits for another's prefill at the most. */
   readonly prefillTokens: number;
+  /** Most tokens of an answer that one run verifies beyond those it must compute; 0: none are guessed. */
+  readonly draftTokens: number;
 }
 
 export interface EngineDeps extends AnswerDeps {
@@ -34,6 +38,8 @@ export interface EngineDeps extends AnswerDeps {
   readonly tierStats: () => { readonly disk: TierStats | null; readonly remote: TierStats | null };
   /** Pages that other processes share; left out: there are none. */
   readonly remotePages?: RemotePages | null;
+  /** Where guesses at coming tokens are from; left out: from earlier places of prompt and answer. */
+  readonly drafter?: Drafter<Sequence>;
   readonly nowMs: () => number;
 }
 
@@ -93,6 +99,7 @@ export class Engine implements EngineService {
       admission: this.#admission,
       counters: this.#counters,
       embeds: this.#embeds,
+      drafter: deps.drafter ?? (options.draftTokens > 0 ? new LookupDrafter(options.draftTokens) : noDrafts),
       stepTokens: options.prefillTokens,
       breathe: () => this.#breathe(),
       onPrefixRun: (tokens, ms) => deps.remotePages?.notePrefill(tokens, ms),
@@ -268,8 +275,8 @@ export class Engine implements EngineService {
     this.#counters.resume();
   }
 
-  /** The next token of a sequence, and what follows from it. */
-  #take({ sequence, logits }: Scored): void {
+  /** The next token of a sequence, and what follows from it. Returns whether it may take another one at once. */
+  #take({ sequence, logits }: Scored): boolean {
     const { nowMs } = this.#deps;
     const { answer, listener, request } = sequence;
     try {
@@ -284,18 +291,19 @@ export class Engine implements EngineService {
       if (answer.ended) {
         const result = sequence.result(nowMs());
         this.#end(sequence, (settle) => settle.resolve(result));
-        return;
+        return false;
       }
     } catch (error) {
       // its rows may hold what made the logits unusable
       sequence.residence?.slab.clear(sequence);
       this.#end(sequence, (settle) => settle.reject(error));
-      return;
+      return false;
     }
     if (sequence.residence?.slab.isDecoding(sequence) === false) sequence.residence.slab.promote(sequence);
     this.#admission.grow(sequence);
     reportProgress(sequence);
     if (sequence.isSaveDue(nowMs())) this.#save(sequence);
+    return sequence.residence !== null && !sequence.isCancelled && listener.failure === null;
   }
 
   #save(sequence: Sequence): void {

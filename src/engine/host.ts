@@ -38,6 +38,8 @@ export interface EngineHostOptions {
   readonly maxSequences: number;
   /** Token budget of a round of the scheduler. */
   readonly prefillTokens: number;
+  /** Most tokens of an answer that are guessed from earlier places of prompt and answer, and verified in one run; 0: none. */
+  readonly draftTokens: number;
   /** Keep pages for later requests; false is the plain engine that others are measured against. @defaultValue true */
   readonly prefixCache?: boolean;
   /** Pages of shared prefixes go to the object store and come from it, by messages to the parent; needs `pageDisk`. @defaultValue false */

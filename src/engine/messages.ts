@@ -257,6 +257,9 @@ export interface EngineStats {
   readonly prefillTokens: number;
   readonly cachedTokens: number;
   readonly decodeTokens: number;
+  /** Tokens guessed ahead and computed; and of them those that came true, which are decode tokens too. */
+  readonly draftedTokens: number;
+  readonly acceptedTokens: number;
   readonly runs: number;
   /** Milliseconds inside and outside `session.run` while there was work. */
   readonly runMs: number;

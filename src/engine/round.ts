@@ -1,15 +1,17 @@
+import type { Drafter, DraftOutcome } from './draft/drafter.ts';
 import type { EmbedTask } from './embed-task.ts';
 import type { EngineCounters } from './engine-counters.ts';
 import type { PageSource } from './kv/page-source.ts';
 import type { PrefixWindow } from './kv/prefix-window.ts';
 import type { ModelRunner } from './ports.ts';
 import { reportProgress } from './report-progress.ts';
+import type { RowWalk, Scored } from './row-walk.ts';
 import type { Admission } from './schedule/admission.ts';
 import { gatherNeighbours, listPrefillJobs, type PrefillTarget, prefillShare } from './schedule/prefill-jobs.ts';
 import type { Residents } from './schedule/residents.ts';
 import { choosePrefill, compareUrgency, type Urgent } from './schedule/urgency.ts';
 import type { Sequence } from './sequence.ts';
-import { advanceMembers, advanceWindow, type Scored } from './step.ts';
+import { advanceMembers, advanceWindow, type MemberStep, roomOf } from './step.ts';
 
 export interface RoundDeps {
   readonly runner: ModelRunner;
@@ -18,13 +20,15 @@ export interface RoundDeps {
   readonly admission: Admission;
   readonly counters: EngineCounters;
   readonly embeds: ReadonlySet<EmbedTask>;
+  readonly drafter: Drafter<Sequence>;
   /** Token budget of a round. */
   readonly stepTokens: number;
   /** Lets messages in; sequences may be gone afterwards. */
   readonly breathe: () => Promise<void>;
   /** So many tokens of a prefix were computed in so much time. */
   readonly onPrefixRun: (tokens: number, ms: number) => void;
-  readonly onScored: (scored: Scored) => void;
+  /** False: no more tokens of it now, it has ended, was cancelled or has lost its place. */
+  readonly onScored: (scored: Scored) => boolean;
   readonly onFailed: (sequences: readonly Sequence[], error: unknown) => void;
   readonly onEmbedEnd: (task: EmbedTask, error: unknown) => void;
 }
@@ -70,17 +74,34 @@ export class RoundRunner {
   }
 
   async #decode(): Promise<number> {
-    const { residents, counters, breathe } = this.#deps;
+    const { residents, breathe } = this.#deps;
     let tokens = 0;
     for (const slab of residents.slabs) {
-      const members = slab.decoding;
-      if (members.length === 0) continue;
+      if (slab.decoding.length === 0) continue;
       if (tokens > 0) await breathe();
-      const ran = await this.#runMembers(slab.decoding, decodeWidth);
-      tokens += ran;
-      counters.decodeTokens += ran;
+      tokens += await this.#decodeMembers(slab.decoding);
     }
     return tokens;
+  }
+
+  /** One run with drafts. Returns the rows computed. */
+  async #decodeMembers(members: readonly Sequence[]): Promise<number> {
+    const { runner, counters, drafter } = this.#deps;
+    const residence = members[0]?.residence ?? null;
+    if (residence === null) return 0;
+    const plan = { members, room: roomOf(members), readRows: residence.window.rows + residence.slab.rows };
+    const drafts = drafter.draft(plan);
+    const beforeMs = runner.runMs;
+    const step = await this.#runMembers(members, decodeWidth, drafts);
+    if (step === null) return 0;
+    const outcomes = step.walks.map(outcomeOf);
+    drafter.learn(plan, outcomes, step.rows, runner.runMs - beforeMs);
+    const drafted = outcomes.reduce((sum, outcome) => sum + outcome.drafted, 0);
+    const accepted = outcomes.reduce((sum, outcome) => sum + outcome.accepted, 0);
+    counters.draftedTokens += drafted;
+    counters.acceptedTokens += accepted;
+    counters.decodeTokens += step.tokens - drafted + accepted;
+    return step.tokens;
   }
 
   async #prefill(tokens: number): Promise<boolean> {
@@ -116,8 +137,7 @@ export class RoundRunner {
       case 'window':
         return this.#runWindow(job.window, job.users, tokens);
       case 'member':
-        this.#deps.counters.prefillTokens += await this.#runMembers(gatherNeighbours(job.sequence, tokens), tokens);
-        return;
+        return this.#prefillMembers(gatherNeighbours(job.sequence, tokens), tokens);
       case 'embed':
         return this.#runEmbed(job.task, tokens);
     }
@@ -138,21 +158,41 @@ export class RoundRunner {
     for (const user of users) reportProgress(user);
   }
 
-  async #runMembers(members: readonly Sequence[], tokens: number): Promise<number> {
-    const { runner, pages, counters, onScored, onFailed } = this.#deps;
-    const slab = members[0]?.residence?.slab;
-    if (slab === undefined) return 0;
+  async #prefillMembers(members: readonly Sequence[], tokens: number): Promise<void> {
+    const step = await this.#runMembers(members, tokens, []);
+    this.#deps.counters.prefillTokens += step?.tokens ?? 0;
+  }
+
+  /** Null when the run failed. */
+  async #runMembers(
+    members: readonly Sequence[],
+    tokens: number,
+    drafts: readonly (readonly number[])[],
+  ): Promise<MemberStep | null> {
+    const { runner, pages, counters, onFailed } = this.#deps;
     this.#announce(members.map(({ request }) => request.id));
     for (const member of members) counters.cachedTokens += member.settleBill();
     try {
-      const step = await advanceMembers(runner, pages, slab, members, tokens);
-      for (const scored of step.scored) onScored(scored);
-      if (step.scored.length === 0) for (const member of members) reportProgress(member);
-      return step.tokens;
+      const step = await advanceMembers(runner, pages, members, tokens, drafts);
+      let hasScored = false;
+      for (const walk of step.walks) if (this.#takeRows(walk)) hasScored = true;
+      if (!hasScored) for (const member of members) reportProgress(member);
+      return step;
     } catch (error) {
       onFailed(members, error);
-      return 0;
+      return null;
     }
+  }
+
+  /** Draws from the rows of a walk as far as they go. Returns whether there were any. */
+  #takeRows(walk: RowWalk): boolean {
+    if (walk.isSpoiled) return false;
+    let hasScored = false;
+    for (let scored = walk.next(); scored !== null; scored = walk.next()) {
+      hasScored = true;
+      if (!this.#deps.onScored(scored)) break;
+    }
+    return hasScored;
   }
 
   async #runEmbed(task: EmbedTask, tokens: number): Promise<void> {
@@ -187,4 +227,8 @@ export class RoundRunner {
     this.#lastIds = key;
     this.onRun(ids);
   }
+}
+
+function outcomeOf({ drafted, accepted, isSpoiled, hasDiffered }: RowWalk): DraftOutcome {
+  return { drafted, accepted, end: isSpoiled ? 'spoiled' : hasDiffered ? 'differed' : 'open' };
 }

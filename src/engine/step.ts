@@ -1,8 +1,8 @@
 import { extendRows } from './extend-rows.ts';
 import type { PageSource } from './kv/page-source.ts';
 import type { PrefixWindow, PrefixWindows } from './kv/prefix-window.ts';
-import type { Slab } from './kv/slab.ts';
-import { blockRows, type ModelRunner } from './ports.ts';
+import type { ModelRunner } from './ports.ts';
+import { RowWalk } from './row-walk.ts';
 import type { Sequence } from './sequence.ts';
 
 /** Computes the next rows of a window, at most `tokens`. Returns how many. */
@@ -19,76 +19,75 @@ export async function advanceWindow(
   return chunk.length;
 }
 
-/** A sequence whose last token has been computed, with the logits of what follows: `[vocabularySize]`. */
-export interface Scored {
-  readonly sequence: Sequence;
-  readonly logits: Float32Array;
+export interface MemberStep {
+  /** Rows computed, drafted ones included and padding not. */
+  readonly tokens: number;
+  /** The same with padding. */
+  readonly rows: number;
+  /** Of each member. */
+  readonly walks: readonly RowWalk[];
 }
 
-export interface MemberStep {
-  readonly tokens: number;
-  readonly scored: readonly Scored[];
+/** Rows that can be computed of each of these neighbours: a run pads all to the longest, and the slab is no longer. */
+export function roomOf(members: readonly Sequence[]): number {
+  return Math.min(
+    ...members.map(({ rows, residence }) =>
+      residence === null ? 0 : residence.slab.rows - (rows - residence.window.rows),
+    ),
+  );
 }
 
 /**
  * Computes pending rows of neighbours in a slab in one run: of each as many as fit into the width of the run, which is
- * the most that is pending, that `most` allows and that the slab has room for.
+ * the most that is pending, that `most` allows and that the slab has room for. Drafted tokens go behind those of a
+ * member of which nothing more is pending.
+ * @param drafts of each member
  */
 export async function advanceMembers(
   runner: ModelRunner,
   pages: PageSource,
-  slab: Slab<Sequence>,
   members: readonly Sequence[],
   most: number,
+  drafts: readonly (readonly number[])[],
 ): Promise<MemberStep> {
-  const window = members[0]?.residence?.window;
-  if (window === undefined) return { tokens: 0, scored: [] };
-  const room = Math.min(...members.map(({ rows }) => slab.rows - (rows - window.rows)));
+  const [first] = members;
+  if (first === undefined || first.residence === null) return { tokens: 0, rows: 0, walks: [] };
+  const { window, slab } = first.residence;
+  const room = roomOf(members);
   const width = Math.min(most, room, Math.max(...members.map(({ pendingTotal }) => pendingTotal)));
-  const chunks = members.map((member) => member.tokens.slice(member.rows, member.rows + width));
-  const completes = members.map((member, index) => chunks[index]?.length === member.pendingTotal);
+  const parts = members.map((member, index) => {
+    const pending = member.tokens.slice(member.rows, member.rows + width);
+    const isComplete = pending.length === member.pendingTotal;
+    // of the last token of an answer no row is needed
+    const mostDrafted = Math.max(0, Math.min(room - pending.length, member.answer.remainingTokens - 1));
+    const draft = isComplete ? (drafts[index] ?? []).slice(0, mostDrafted) : [];
+    return {
+      tokenIds: [...pending, ...draft],
+      start: member.rows,
+      wanted: isComplete ? 1 + draft.length : 0,
+      pending: pending.length,
+    };
+  });
   const output = await runner.run({
-    sequences: members.map(({ rows }, index) => ({
-      tokenIds: chunks[index] ?? [],
-      start: rows,
-      wanted: completes[index] === true ? 1 : 0,
-    })),
+    sequences: parts,
     prefix: window.buffer.view(window.rows),
     prefixRows: window.rows,
-    suffix: slab.view(members[0]?.slot ?? 0, members.length),
+    suffix: slab.view(first.slot, members.length),
     suffixRows: slab.rows,
-    head: completes.includes(true),
+    head: parts.some(({ wanted }) => wanted > 0),
   });
-  const padded = Math.max(...chunks.map(({ length }) => length));
-  const scored: Scored[] = [];
-  let tokens = 0;
-  for (const [index, sequence] of members.entries()) {
-    const total = chunks[index]?.length ?? 0;
-    tokens += total;
-    const own = sequence.rows - window.rows;
-    slab.store(sequence, own, total, { latents: output.latents, index, total: members.length, padded });
-    sequence.rows += total;
-    keepOwnPages(pages, slab, sequence, own, own + total);
-    if (completes[index] !== true) continue;
-    const at = scored.length * runner.vocabularySize;
-    scored.push({ sequence, logits: output.logits.subarray(at, at + runner.vocabularySize) });
-  }
-  return { tokens, scored };
-}
-
-/** Blocks of its own that became full become pages: the next turn of a conversation begins with them. */
-function keepOwnPages(
-  pages: PageSource,
-  slab: Slab<Sequence>,
-  sequence: Sequence,
-  before: number,
-  after: number,
-): void {
-  const first = Math.floor(before / blockRows) * blockRows;
-  for (let row = first; row + blockRows <= after; row += blockRows) {
-    const index = (sequence.encoded.splitRows + row) / blockRows;
-    const name = sequence.pageNames[index];
-    if (name === undefined) return;
-    pages.keep(name, sequence.pageNames[index - 1] ?? null, () => slab.copyPage(sequence, row));
-  }
+  const { vocabularySize, latentWidth } = runner;
+  const padded = Math.max(...parts.map(({ tokenIds }) => tokenIds.length));
+  const latents = { all: output.latents, total: members.length, padded, width: latentWidth };
+  let wantedBefore = 0;
+  const walks = parts.map(({ tokenIds, pending, wanted }, index) => {
+    const from = wantedBefore * vocabularySize;
+    wantedBefore += wanted;
+    const logits = output.logits.subarray(from, wantedBefore * vocabularySize);
+    const computed = { tokenIds, pending, wanted, logits, latents: { ...latents, index } };
+    return new RowWalk(members[index] as Sequence, computed, pages);
+  });
+  const tokens = parts.reduce((sum, { tokenIds }) => sum + tokenIds.length, 0);
+  for (const walk of walks) if (!walk.isSpoiled) walk.storePending();
+  return { tokens, rows: padded * members.length, walks };
 }

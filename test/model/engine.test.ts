@@ -22,6 +22,7 @@ const open = () =>
     pageDisk: null,
     maxSequences: 8,
     prefillTokens: 256,
+    draftTokens: 8,
   });
 
 beforeAll(async () => {

@@ -1,7 +1,16 @@
 import fc from 'fast-check';
 import { AppError } from '../../src/base/errors.ts';
-import type { EmbedRequest, GenerateCheckpoint, GenerateRequest, GenerateResult } from '../../src/engine/messages.ts';
+import type { Drafter } from '../../src/engine/draft/drafter.ts';
+import type {
+  EmbedRequest,
+  GenerateCheckpoint,
+  GenerateRequest,
+  GenerateResult,
+  SamplingOptions,
+} from '../../src/engine/messages.ts';
 import type { ModelRunner, PageTier } from '../../src/engine/ports.ts';
+import type { Sequence } from '../../src/engine/sequence.ts';
+import { toolDeclaration } from './answer-script.ts';
 import { chatMessage, generateRequest, openTestEngine, RecordingListener } from './test-engine.ts';
 
 /** Random requests, and random times at which they come, are cancelled, saved and interrupted. */
@@ -18,7 +27,27 @@ export interface RequestShape {
   readonly seed: number;
   readonly priority: number;
   readonly tenant: string;
+  readonly variant: keyof typeof variants;
 }
+
+type Variant = Partial<Omit<GenerateRequest, 'sampling'>> & { readonly sampling?: Partial<SamplingOptions> };
+
+/** What an answer must keep to beside its length. */
+const variants = {
+  plain: {},
+  penalties: { sampling: { presencePenalty: 0.7, frequencyPenalty: 0.3, repetitionPenalty: 1.2, topP: 0.9, topK: 20 } },
+  stop: { stop: ['e', 'quiz'] },
+  json: {
+    format: {
+      type: 'json-schema',
+      schema: { type: 'object', properties: { quote: { type: 'string' }, n: { enum: [1, 22] } }, required: ['quote'] },
+    },
+  },
+  tools: {
+    tools: [toolDeclaration('look', { type: 'object', properties: { at: { type: 'string', maxLength: 9 } } })],
+    toolChoice: { type: 'required' },
+  },
+} as const satisfies Record<string, Variant>;
 
 export interface Schedule {
   readonly requests: readonly {
@@ -42,6 +71,9 @@ export interface Schedule {
   readonly tierTurns: number;
   /** Every so many runs all running requests are saved, and one of the checkpoints is tried elsewhere. */
   readonly saveEvery: number;
+  /** Most tokens that are drafted of what `lookup` finds; `scripted` drafts are as many as they are. */
+  readonly draftTokens: number;
+  readonly drafts: 'lookup' | 'scripted';
 }
 
 export interface ScheduleLimits {
@@ -65,6 +97,10 @@ export function scheduleArbitrary(limits: ScheduleLimits): fc.Arbitrary<Schedule
     seed: fc.nat({ max: 1_000 }),
     priority: fc.nat({ max: 2 }),
     tenant: fc.constantFrom('one', 'other'),
+    variant: fc.oneof(
+      { weight: 2, arbitrary: fc.constant('plain' as const) },
+      { weight: 3, arbitrary: fc.constantFrom('penalties', 'stop', 'json', 'tools') },
+    ),
   });
   return fc.record({
     requests: fc.array(
@@ -91,13 +127,17 @@ export function scheduleArbitrary(limits: ScheduleLimits): fc.Arbitrary<Schedule
     tier: fc.constantFrom('none' as const, 'keeps' as const, 'forgets' as const),
     tierTurns: fc.constantFrom(3, 40),
     saveEvery: fc.integer({ min: 2, max: 30 }),
+    draftTokens: fc.constantFrom(0, 1, 4, 8, 32),
+    drafts: fc.constantFrom('lookup' as const, 'scripted' as const),
   });
 }
 
 export function buildRequest(id: string, shape: RequestShape): GenerateRequest {
   const document = `${shape.document} ${'once upon a time there was a quire '.repeat(200)}`;
   const question = `${shape.seed} ${'why? '.repeat(60)}`.slice(0, shape.questionCharacters);
+  const { sampling, ...variant }: Variant = variants[shape.variant];
   return generateRequest(id, {
+    ...variant,
     tenant: shape.tenant,
     messages: [chatMessage('user', document.slice(0, shape.documentCharacters)), chatMessage('user', question)],
     sharedMessages: shape.isShared ? 1 : 0,
@@ -105,7 +145,7 @@ export function buildRequest(id: string, shape: RequestShape): GenerateRequest {
     thinkingBudget: shape.thinkingBudget,
     priority: shape.priority,
     logprobs: 2,
-    sampling: { ...generateRequest('').sampling, temperature: shape.temperature, seed: shape.seed },
+    sampling: { ...generateRequest('').sampling, ...sampling, temperature: shape.temperature, seed: shape.seed },
   });
 }
 
@@ -141,7 +181,7 @@ function openLateTier(forgets: boolean, turns: number): PageTier {
 /** With the log-probabilities of the content: a logit of which one bit has changed shows there. */
 export type Output = Pick<
   GenerateResult,
-  'reasoning' | 'content' | 'toolCalls' | 'finishReason' | 'completionTokens' | 'logprobs'
+  'reasoning' | 'content' | 'toolCalls' | 'finishReason' | 'completionTokens' | 'logprobs' | 'schemaError'
 >;
 
 const outputOf = ({
@@ -151,6 +191,7 @@ const outputOf = ({
   toolCalls,
   finishReason,
   completionTokens,
+  schemaError,
 }: GenerateResult): Output => ({
   logprobs,
   reasoning,
@@ -158,12 +199,19 @@ const outputOf = ({
   toolCalls,
   finishReason,
   completionTokens,
+  schemaError,
 });
 
-/** What a request is answered when nothing else is in the engine and nothing is kept. */
-export async function answerAlone(runner: ModelRunner, request: GenerateRequest): Promise<Output> {
-  const { engine } = openTestEngine(runner, { cache: false, maxSequences: 1, blocks: 256 });
-  return outputOf(await engine.generate(request, new RecordingListener()));
+/** What a request is answered when nothing else is in the engine, nothing is kept and nothing drafted. */
+export async function answerAlone(
+  runner: ModelRunner,
+  request: GenerateRequest,
+): Promise<{ readonly output: Output; readonly tokenIds: readonly number[] }> {
+  const { engine } = openTestEngine(runner, { cache: false, maxSequences: 1, blocks: 256, draftTokens: 0 });
+  const listener = new RecordingListener();
+  const result = await engine.generate({ ...request, checkpointEvery: { tokens: 1, ms: 1e9 } }, listener);
+  // all but the last one
+  return { output: outputOf(result), tokenIds: listener.checkpoints.at(-1)?.tokenIds ?? [] };
 }
 
 /** An embedding of a schedule, and what it is when nothing else runs. */
@@ -182,7 +230,11 @@ export interface Outcome {
  * Runs a schedule to its end, checking the books before every run. `output` is null for what was cancelled in time or
  * could never fit.
  */
-export async function runSchedule(runner: ModelRunner, schedule: Schedule): Promise<readonly Outcome[]> {
+export async function runSchedule(
+  runner: ModelRunner,
+  schedule: Schedule,
+  drafter: Drafter<Sequence> | null,
+): Promise<{ readonly outcomes: readonly Outcome[]; readonly acceptedTokens: number }> {
   const tier = schedule.tier === 'none' ? null : openLateTier(schedule.tier === 'forgets', schedule.tierTurns);
   let runs = 0;
   let onRun = (): void => {};
@@ -201,6 +253,8 @@ export async function runSchedule(runner: ModelRunner, schedule: Schedule): Prom
     maxSequences: schedule.maxSequences,
     prefillTokens: schedule.prefillTokens,
     cache: schedule.usesCache,
+    draftTokens: schedule.draftTokens,
+    ...(drafter === null ? {} : { drafter }),
     tier,
   });
   const outcomes: Promise<Outcome>[] = [];
@@ -273,5 +327,5 @@ export async function runSchedule(runner: ModelRunner, schedule: Schedule): Prom
   engine.dropIdle();
   engine.checkIntegrity();
   if (budget.held !== 0) throw new Error(`${budget.held} blocks are held although nobody runs`);
-  return settled;
+  return { outcomes: settled, acceptedTokens: engine.stats().acceptedTokens };
 }

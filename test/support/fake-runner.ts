@@ -5,6 +5,8 @@ export interface FakeRunnerOptions {
   readonly vocabularySize: number;
   readonly contextTokens?: number;
   readonly rowStep?: number;
+  /** Most of the time it writes what followed its last token when it stood earlier. */
+  readonly quotes?: boolean;
   /** Called before each run; a test may block it, throw, or look at the schedule. */
   readonly onRun?: (input: StepInput) => void | Promise<void>;
 }
@@ -12,15 +14,16 @@ export interface FakeRunnerOptions {
 export type RunShape = Pick<StepInput, 'sequences' | 'prefixRows'>;
 
 const layers = 2;
-const width = 4;
+const width = 5;
 const hiddenWidth = 3;
 
 /**
- * A model without weights whose rows depend on every row before them: [fold, position, layer, 1]. A row that is read from
+ * A model without weights whose rows depend on every row before them: [fold, position, layer,
+ * token, 1]. A row that is read from
  * the wrong place, too early or too late fails at once, because its position or its fold does not fit.
  */
 export function openFakeRunner(options: FakeRunnerOptions): ModelRunner & { readonly runs: readonly RunShape[] } {
-  const { vocabularySize, rowStep = blockRows } = options;
+  const { vocabularySize, rowStep = blockRows, quotes = false } = options;
   const runs: RunShape[] = [];
   return {
     layers,
@@ -37,58 +40,71 @@ export function openFakeRunner(options: FakeRunnerOptions): ModelRunner & { read
       // not the arrays: they would outlive the engine
       runs.push({ sequences, prefixRows });
       await options.onRun?.(input);
-      return runFake(input, vocabularySize, rowStep);
+      return runFake(input, { vocabularySize, rowStep, quotes });
     },
     close: async () => {},
   };
 }
 
-function runFake(input: StepInput, vocabularySize: number, rowStep: number): StepOutput {
+function runFake(
+  input: StepInput,
+  { vocabularySize, rowStep, quotes }: Required<Pick<FakeRunnerOptions, 'vocabularySize' | 'rowStep' | 'quotes'>>,
+): StepOutput {
   const { sequences, prefixRows, suffixRows, head } = input;
   invariant(prefixRows % blockRows === 0 && suffixRows % rowStep === 0 && suffixRows > 0, 'whole blocks');
   const padded = Math.max(...sequences.map(({ tokenIds }) => tokenIds.length));
   const latents = new Float32Array(layers * sequences.length * padded * width);
-  const folds: number[] = [];
+  const wantedRows: { readonly fold: number; readonly quoted: number | null }[] = [];
   sequences.forEach(({ tokenIds, start, wanted }, index) => {
     invariant(tokenIds.length > 0 && wanted <= tokenIds.length, 'a step has tokens');
     invariant(start >= prefixRows && start + padded <= prefixRows + suffixRows, 'new rows fit');
     let fold = 17;
+    const text: number[] = [];
     for (let row = 0; row < start; row++) {
-      fold = checkRow(input, index, row, fold);
+      fold = checkRow(input, index, row, fold, text);
     }
     for (let at = 0; at < tokenIds.length; at++) {
-      fold = mix(fold, tokenIds[at] ?? 0);
+      const token = tokenIds[at] ?? 0;
+      fold = mix(fold, token);
+      text.push(token);
       for (let layer = 0; layer < layers; layer++) {
         const to = ((layer * sequences.length + index) * padded + at) * width;
-        latents.set([fold, start + at, layer, 1], to);
+        latents.set([fold, start + at, layer, token, 1], to);
       }
-      if (at >= tokenIds.length - wanted) folds.push(fold);
+      if (at < tokenIds.length - wanted) continue;
+      wantedRows.push({ fold, quoted: quotes && fold % 8 > 0 ? findQuoted(text) : null });
     }
   });
   return {
     latents,
-    logits: head ? Float32Array.from(folds.flatMap((fold) => logitsOf(fold, vocabularySize))) : new Float32Array(0),
-    hidden: Float32Array.from(folds.flatMap((fold) => [Math.sin(fold), Math.cos(fold), (fold % 7) - 3])),
+    logits: Float32Array.from(head ? wantedRows.flatMap((row) => logitsOf(row, vocabularySize)) : []),
+    hidden: Float32Array.from(wantedRows.flatMap(({ fold }) => [Math.sin(fold), Math.cos(fold), (fold % 7) - 3])),
   };
 }
 
+/** What followed the last token when it stood before; null: it never did. */
+function findQuoted(text: readonly number[]): number | null {
+  const place = text.lastIndexOf(text.at(-1) ?? -1, -2);
+  return place < 0 ? null : (text[place + 1] ?? null);
+}
+
 /** The fold of a row that is there already, after a look whether it is the right one in all layers. */
-function checkRow(input: StepInput, index: number, row: number, before: number): number {
+function checkRow(input: StepInput, index: number, row: number, before: number, text: number[]): number {
   let fold = 0;
   for (let layer = 0; layer < layers; layer++) {
     const isShared = row < input.prefixRows;
     const source = (isShared ? input.prefix[layer] : input.suffix[layer]) as Float32Array;
     const from = (isShared ? row : index * input.suffixRows + row - input.prefixRows) * width;
     const value = source[from] as number;
-    const isRight = source[from + 1] === row && source[from + 2] === layer && source[from + 3] === 1;
+    const isRight = source[from + 1] === row && source[from + 2] === layer && source[from + 4] === 1;
     // the message would cost more than the check
     if (!isRight || (layer > 0 && value !== fold)) {
       invariant(false, `row ${row} of sequence ${index}, layer ${layer} holds ${source.subarray(from, from + width)}`);
     }
     fold = value;
+    text[row] = source[from + 3] as number;
   }
-  // a fold never repeats its predecessor's, so a row of another text is told by the logits that follow from it
-  if (fold === before) invariant(false, `row ${row} of sequence ${index} repeats the one before`);
+  if (fold !== mix(before, text[row] ?? 0)) invariant(false, `row ${row} of sequence ${index} is of another text`);
   return fold;
 }
 
@@ -102,9 +118,16 @@ function mix(fold: number, value: number): number {
   return folded === fold ? (folded + 1) & 0x7fffff : folded;
 }
 
-/** Small letters are likelier than all else by far, so that answers are text; everything above bytes is nearly as likely. */
-function logitsOf(fold: number, vocabularySize: number): number[] {
+/**
+ * A quoted token is likelier than all others. Else small letters are, by far, so that answers are text; everything above
+ * bytes is nearly as likely.
+ */
+function logitsOf(
+  { fold, quoted }: { readonly fold: number; readonly quoted: number | null },
+  vocabularySize: number,
+): number[] {
   return Array.from({ length: vocabularySize }, (_, id) => {
+    if (id === quoted) return 36;
     const bonus = id >= 97 && id <= 122 ? 20 : id >= 256 ? 18 : 0;
     return (mix(fold, id) % 1000) / 100 + bonus;
   });

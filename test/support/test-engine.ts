@@ -1,3 +1,4 @@
+import type { Drafter } from '../../src/engine/draft/drafter.ts';
 import { Engine, type EngineOptions } from '../../src/engine/engine.ts';
 import { BlockBudget } from '../../src/engine/kv/block-budget.ts';
 import { NoPrefixCache } from '../../src/engine/kv/no-prefix-cache.ts';
@@ -12,6 +13,7 @@ import type {
   GenerateRequest,
 } from '../../src/engine/messages.ts';
 import type { GenerateListener, ModelRunner, PageTier, Tokenizer } from '../../src/engine/ports.ts';
+import type { Sequence } from '../../src/engine/sequence.ts';
 import { readSpecialTokens } from '../../src/engine/special-tokens.ts';
 import { openGrammarCompiler } from '../../src/engine/structured/grammar.ts';
 import { byteTokenizer } from './byte-tokenizer.ts';
@@ -27,6 +29,8 @@ export interface TestEngineOptions extends Partial<EngineOptions> {
   readonly cache?: boolean;
   readonly tokenizer?: Tokenizer;
   readonly nowMs?: () => number;
+  /** Guesses of a test's own. */
+  readonly drafter?: Drafter<Sequence>;
 }
 
 /** An engine around a runner, without a process, and with its books in view. */
@@ -47,8 +51,13 @@ export function openTestEngine(runner: ModelRunner, options: TestEngineOptions =
       tierStats: () => ({ disk: tier?.stats() ?? null, remote: options.remotePages?.stats() ?? null }),
       remotePages: options.remotePages ?? null,
       nowMs: options.nowMs ?? (() => 0),
+      ...(options.drafter === undefined ? {} : { drafter: options.drafter }),
     },
-    { maxSequences: options.maxSequences ?? 16, prefillTokens: options.prefillTokens ?? 256 },
+    {
+      maxSequences: options.maxSequences ?? 16,
+      prefillTokens: options.prefillTokens ?? 256,
+      draftTokens: options.draftTokens ?? 8,
+    },
   );
   return { engine, budget, cache };
 }

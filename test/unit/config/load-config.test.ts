@@ -17,14 +17,18 @@ describe('loadConfig', () => {
       reproducible: true,
       maxSequences: 64,
       prefillTokens: 256,
+      draftTokens: 8,
       pageDisk: { folder: resolve('here/pages'), budgetBytes: 4 * gibibyte },
     });
     expect(loadConfig({ QUIRE_PAGE_DIR: '/fast', QUIRE_PAGE_DISK_BYTES: '7' }).engine.pageDisk).toEqual({
       folder: resolve('/fast'),
       budgetBytes: 7,
     });
-    expect(loadConfig({ QUIRE_PAGE_DISK_BYTES: '0', QUIRE_REPRODUCIBLE: 'false' }).engine).toMatchObject({
+    expect(
+      loadConfig({ QUIRE_PAGE_DISK_BYTES: '0', QUIRE_REPRODUCIBLE: 'false', QUIRE_DRAFT_TOKENS: '0' }).engine,
+    ).toMatchObject({
       reproducible: false,
+      draftTokens: 0,
       pageDisk: null,
     });
   });
@@ -75,6 +79,7 @@ describe('loadConfig', () => {
     [{ QUIRE_PAGE_DISK_BYTES: '-1' }, /QUIRE_PAGE_DISK_BYTES must be an integer from 0 to \d+, not "-1"/],
     [{ QUIRE_PAGE_MEMORY_BYTES: '1GB' }, /QUIRE_PAGE_MEMORY_BYTES must be an integer from 1048576 to \d+, not "1GB"/],
     [{ QUIRE_MAX_SEQUENCES: '0' }, /QUIRE_MAX_SEQUENCES must be an integer from 1 to 1024, not "0"/],
+    [{ QUIRE_DRAFT_TOKENS: '33' }, /QUIRE_DRAFT_TOKENS must be an integer from 0 to 32, not "33"/],
     [{ QUIRE_PREFILL_TOKENS: '1.5' }, /QUIRE_PREFILL_TOKENS must be an integer from 1 to 65536, not "1.5"/],
     [{ QUIRE_PRECISION: 'int8' }, /QUIRE_PRECISION must be one of int4, full, not "int8"/],
     [{ QUIRE_API_HOST: '0.0.0.0' }, /binding to 0.0.0.0 needs QUIRE_API_KEY/],

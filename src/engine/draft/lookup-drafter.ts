@@ -1,0 +1,122 @@
+import { DraftChances } from './draft-chances.ts';
+import type { Drafter, DraftOutcome, DraftRun, DraftSource } from './drafter.ts';
+import { type Match, NgramIndex, readOn } from './ngram-index.ts';
+import { RunCost } from './run-cost.ts';
+
+/** Of one sequence. */
+interface Lookup {
+  readonly index: NgramIndex;
+  readonly chances: DraftChances;
+  match: Match | null;
+  /** A draft of its own has spoiled a run. */
+  isBarred: boolean;
+}
+
+interface Candidate {
+  readonly lookup: Lookup;
+  readonly pending: number;
+  readonly chance: number;
+  readonly most: number;
+}
+
+/** A draft must promise so much more tokens a millisecond than none. */
+const leastGain = 1.04;
+/** After so many matches that did not pay one token is drafted all the same, since the text may have changed. */
+const retryRuns = 64;
+
+/**
+ * Drafts what followed when the last tokens stood earlier in the prompt or the answer: answers quote their sources.
+ * How many tokens is one number for the whole run, since shorter sequences are padded to the longest: the one that
+ * promises the most tokens a millisecond, by the chances of the matches and the measured cost of rows.
+ */
+export class LookupDrafter<Source extends DraftSource> implements Drafter<Source> {
+  readonly #mostTokens: number;
+  readonly #lookups = new WeakMap<Source, Lookup>();
+  /** Of all sequences together: what a new one begins with. */
+  readonly #chances = new DraftChances({ kept: 0.95, firstWeight: 4 });
+  /** By the power of two of the rows that are read. */
+  readonly #costs = new Map<number, RunCost>();
+  /** Runs since the last one with a draft in which there was a match. */
+  #passedRuns = 0;
+
+  /** @param mostTokens of a sequence and run */
+  constructor(mostTokens: number) {
+    this.#mostTokens = mostTokens;
+  }
+
+  draft(run: DraftRun<Source>): readonly (readonly number[])[] {
+    const candidates = run.members.map((member) => this.#findCandidate(member));
+    const width = this.#chooseWidth(run, candidates);
+    return run.members.map(({ tokens }, index) => {
+      const { lookup, pending, most } = candidates[index] as Candidate;
+      return lookup.match === null
+        ? []
+        : readOn(tokens, lookup.match.start, Math.max(0, Math.min(most, width - pending)));
+    });
+  }
+
+  learn(run: DraftRun<Source>, outcomes: readonly DraftOutcome[], rows: number, ms: number): void {
+    this.#costOf(run).note(rows, ms);
+    for (const [index, member] of run.members.entries()) {
+      const { drafted = 0, accepted = 0, end } = outcomes[index] ?? {};
+      const lookup = this.#lookups.get(member);
+      if (drafted === 0 || lookup === undefined) continue;
+      if (end === 'spoiled') lookup.isBarred = true;
+      else lookup.chances.note(lookup.match?.length ?? 0, accepted, end === 'differed');
+    }
+  }
+
+  #findCandidate(member: Source): Candidate {
+    let lookup = this.#lookups.get(member);
+    if (lookup === undefined) {
+      const chances = new DraftChances({ kept: 0.9, firstWeight: 1, parent: this.#chances });
+      lookup = { index: new NgramIndex(member.tokens.length), chances, match: null, isBarred: false };
+      this.#lookups.set(member, lookup);
+    }
+    // no row is needed of the last token of an answer
+    const most = Math.min(this.#mostTokens, member.answer.remainingTokens - 1);
+    lookup.match = lookup.isBarred || most < 1 ? null : lookup.index.find(member.tokens);
+    const chance = lookup.match === null ? 0 : lookup.chances.of(lookup.match.length);
+    return { lookup, pending: member.pendingTotal, chance, most };
+  }
+
+  /** Rows of the longest member, drafts included. */
+  #chooseWidth(run: DraftRun<Source>, candidates: readonly Candidate[]): number {
+    const pending = Math.max(...candidates.map((candidate) => candidate.pending));
+    if (candidates.every(({ lookup }) => lookup.match === null)) return pending;
+    const cost = this.#costOf(run);
+    const gainOf = (width: number): number => {
+      const tokens = candidates.reduce((sum, candidate) => sum + expectedTokens(candidate, width), 0);
+      return tokens / cost.of(width * candidates.length);
+    };
+    let best = pending;
+    let bestGain = gainOf(pending) * leastGain;
+    const widest = Math.min(pending + this.#mostTokens, run.room);
+    for (let width = pending + 1; width <= widest; width++) {
+      const gain = gainOf(width);
+      if (gain > bestGain) [best, bestGain] = [width, gain];
+    }
+    this.#passedRuns = best > pending ? 0 : this.#passedRuns + 1;
+    if (this.#passedRuns < retryRuns || widest === pending) return best;
+    this.#passedRuns = 0;
+    return pending + 1;
+  }
+
+  #costOf({ readRows }: DraftRun<Source>): RunCost {
+    const key = Math.round(Math.log2(Math.max(1, readRows)));
+    let cost = this.#costs.get(key);
+    if (cost === undefined) {
+      cost = new RunCost();
+      this.#costs.set(key, cost);
+    }
+    return cost;
+  }
+}
+
+/** Tokens that a member gains by a run of this width: one, and each drafted one if those before it are right. */
+function expectedTokens({ lookup, pending, chance, most }: Candidate, width: number): number {
+  if (lookup.match === null) return 1;
+  const drafted = Math.max(0, Math.min(most, width - pending));
+  // 1 + c + c² + … + c^drafted
+  return chance === 1 ? 1 + drafted : (1 - chance ** (drafted + 1)) / (1 - chance);
+}
