@@ -68,14 +68,12 @@ export class NgramIndex {
     }
     const mask = this.#triples.length - 1;
     for (let place = this.#total; place < total; place++) {
-      const [third = 0, second = 0, last = 0] = [tokens[place - 2], tokens[place - 1], tokens[place]];
-      const pair = mix(second, last);
-      if (place >= 1) {
-        this.#pairBefore = (this.#pairs[pair & mask] ?? 0) - 1;
-        this.#pairs[pair & mask] = place + 1;
-      }
+      if (place < 1) continue;
+      const pair = mix(tokens[place - 1] ?? 0, tokens[place] ?? 0);
+      this.#pairBefore = (this.#pairs[pair & mask] ?? 0) - 1;
+      this.#pairs[pair & mask] = place + 1;
       if (place >= 2) {
-        const triple = mix(pair, third) & mask;
+        const triple = mix(pair, tokens[place - 2] ?? 0) & mask;
         this.#before[place] = this.#triples[triple] ?? 0;
         this.#triples[triple] = place + 1;
       }
