@@ -61,6 +61,8 @@ export interface ModelRunner {
   readonly contextTokens: number;
   /** A step's own part has a multiple of so many rows. */
   readonly rowStep: number;
+  /** A run of so many rows of one sequence takes less time a row than a shorter one; null: no such number. */
+  readonly bulkTokens: number | null;
   /** sha256 over what decides the bits of a row: weights, graph form, precision, runtime version, CPU features. */
   readonly digest: string;
   /** Milliseconds spent inside the runtime so far. */

@@ -60,7 +60,7 @@ export class RoundRunner {
   /** Returns whether anything ran. */
   async run(): Promise<boolean> {
     const decoded = await this.#decode();
-    const didPrefill = await this.#prefill(prefillShare(this.#deps.stepTokens, decoded));
+    const didPrefill = await this.#prefill(decoded);
     return decoded > 0 || didPrefill;
   }
 
@@ -104,8 +104,8 @@ export class RoundRunner {
     return step.tokens;
   }
 
-  async #prefill(tokens: number): Promise<boolean> {
-    const { residents, embeds, breathe } = this.#deps;
+  async #prefill(decoded: number): Promise<boolean> {
+    const { residents, embeds, breathe, runner, stepTokens } = this.#deps;
     await breathe();
     const jobs = listPrefillJobs(residents, this.#embedsInTurn(embeds));
     const job = choosePrefill(jobs, this.#turn);
@@ -116,7 +116,10 @@ export class RoundRunner {
     const chosen = affordable === jobs ? job : choosePrefill(affordable, this.#turn);
     if (chosen === undefined) return false;
     this.#turn++;
-    await this.#runJob(chosen, tokens);
+    // nobody waits for a long run that has the engine to itself
+    const isAlone = decoded === 0 && jobs.length === 1;
+    const most = Math.max(prefillShare(stepTokens, decoded), isAlone ? (runner.bulkTokens ?? 0) : 0);
+    await this.#runJob(chosen, most);
     return true;
   }
 

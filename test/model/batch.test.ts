@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { LatentBuffer } from '../../src/engine/kv/latent-buffer.ts';
 import { blockRows, type ModelRunner, type StepOutput } from '../../src/engine/ports.ts';
 import { openOrtRunner } from '../../src/engine/runtime/ort-runner.ts';
-import { largestDifference } from '../support/model-run.ts';
+import { largestDifference, runSequence } from '../support/model-run.ts';
 import { writeTinyCheckpoint } from '../support/tiny-checkpoint.ts';
 
 /** Sequences that run together over one prefix, against each of them alone. Equality of bits. */
@@ -130,7 +130,7 @@ async function runCase(runner: ModelRunner, name: string) {
 
 describe.each([
   ['wide latents', { config: wide }],
-  ['narrow latents', {}],
+  ['narrow latents', { config: {} }],
 ] as const)('a run of several sequences with %s', (name, options) => {
   it.each([1, 2])(
     'gives each the bits it has alone, with %i threads',
@@ -167,5 +167,24 @@ describe.each([
     }
     await exact.close();
     await fast.close();
+  });
+
+  it('is close to that with keys and values expanded for many rows', async () => {
+    const folder = join(root, name.replaceAll(' ', '-'));
+    writeTinyCheckpoint(folder, { config: { ...options.config, num_attention_heads: 6, num_key_value_heads: 6 } }, 5);
+    const tokenIds = Array.from({ length: 1_400 }, (_, index) => (index * index * 7 + index * 3) % 61);
+    const exact = await openOrtRunner(folder, { precision: 'full', threads: 2 });
+    const wanted = await runSequence(exact, tokenIds, { prefixRows: 768, chunks: [256] });
+    await exact.close();
+    // scores of one head and 600 rows: without parts and, with fewer, in parts that are not expanded
+    for (const maxScores of [2 ** 26, 2 ** 20]) {
+      const fast = await openOrtRunner(folder, { precision: 'full', threads: 2, reproducible: false, maxScores });
+      const met = await runSequence(fast, tokenIds, { prefixRows: 768, chunks: [600] });
+      expect(largestDifference(met.logits, wanted.logits)).toBeLessThan(1e-4);
+      met.latents.forEach((rows, layer) => {
+        expect(largestDifference(rows, wanted.latents[layer] ?? [])).toBeLessThan(1e-4);
+      });
+      await fast.close();
+    }
   });
 });

@@ -32,6 +32,7 @@ export function openFakeRunner(options: FakeRunnerOptions): ModelRunner & { read
     vocabularySize,
     contextTokens: options.contextTokens ?? 1 << 20,
     rowStep,
+    bulkTokens: null,
     digest: 'f'.repeat(64),
     runMs: 0,
     runs,

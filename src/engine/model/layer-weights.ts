@@ -1,5 +1,7 @@
+import { quantizeBlocks } from './block-matrix.ts';
 import { splitLatentUp } from './layers/absorb.ts';
 import type { AttentionWeights, LatentWeights } from './layers/attention.ts';
+import { headsAtOnce } from './layers/expanded.ts';
 import type { LinearWeight, Matrix } from './layers/linear.ts';
 import type { ExpertLayerWeights, MlpWeights } from './layers/moe.ts';
 import { latentWidth, type ModelConfig } from './model-config.ts';
@@ -60,6 +62,7 @@ export class LayerWeights {
     const latentUp = this.#matrix(`${name}.kv_b_proj`, heads * (nopeWidth + valueWidth), latentRank);
     return {
       ...query,
+      expanded: this.#headGroups(latentUp),
       latentUp: splitLatentUp(this.#config, latentUp, this.#precision === 'int4'),
       output: this.#linear(`${name}.o_proj`, hiddenWidth, heads * valueWidth),
     };
@@ -88,6 +91,19 @@ export class LayerWeights {
       expert: (index) => this.#mlp(`${name}.experts.${index}`, expertWidth),
       shared: sharedExperts === 0 ? null : this.#mlp(`${name}.shared_experts`, expertWidth * sharedExperts),
     };
+  }
+
+  /** Rows of the up-projection, for a few heads at a time. */
+  #headGroups(latentUp: Matrix): readonly LinearWeight[] {
+    const { heads, nopeWidth, valueWidth } = this.#config;
+    return Array.from({ length: Math.ceil(heads / headsAtOnce) }, (_, group) => {
+      const first = group * headsAtOnce;
+      const rows = (Math.min(heads, first + headsAtOnce) - first) * (nopeWidth + valueWidth);
+      const start = first * (nopeWidth + valueWidth) * latentUp.columns;
+      const values = latentUp.values.subarray(start, start + rows * latentUp.columns);
+      const own = { values, rows, columns: latentUp.columns };
+      return this.#precision === 'int4' ? quantizeBlocks(own) : own;
+    });
   }
 
   #mlp(name: string, width: number): MlpWeights {

@@ -4,6 +4,7 @@ import { invariant } from '../../base/invariant.ts';
 import { type LayerRange, prefixInput, suffixInput } from '../model/architectures/deepseek-v3.ts';
 import type { Precision } from '../model/layer-weights.ts';
 import { type AttentionForm, rowStep } from '../model/layers/attention.ts';
+import { expandedRows, headsAtOnce } from '../model/layers/expanded.ts';
 import { computeRotaryRows, inverseFrequencies } from '../model/layers/rotary.ts';
 import { type LoadedModel, loadModelFolder } from '../model/load-model.ts';
 import { latentWidth, type ModelConfig } from '../model/model-config.ts';
@@ -62,6 +63,7 @@ class OrtRunner implements CheckpointRunner {
   readonly vocabularySize: number;
   readonly contextTokens: number;
   readonly rowStep: number;
+  readonly bulkTokens: number | null;
   readonly digest: string;
   readonly weightsDigest: string;
   readonly #graphs: OpenGraphs;
@@ -86,6 +88,7 @@ class OrtRunner implements CheckpointRunner {
     this.vocabularySize = config.vocabularySize;
     this.contextTokens = config.contextTokens;
     this.rowStep = rowStep(form);
+    this.bulkTokens = form === 'fast' ? 2 * expandedRows : null;
     this.digest = digest;
     this.weightsDigest = graphs.weightsDigest;
     this.#graphs = graphs;
@@ -102,13 +105,21 @@ class OrtRunner implements CheckpointRunner {
 
   async run(input: StepInput): Promise<StepOutput> {
     this.#check(input);
-    const scoresPerRow = this.#heads * (input.prefixRows + input.suffixRows);
-    const rows = Math.max(1, Math.floor(this.#maxScores / scoresPerRow));
-    return runInParts(this, input, rows, (part) => this.#runPart(part));
+    return runInParts(this, input, this.#partRows(input), (part) => this.#runPart(part));
   }
 
   async close(): Promise<void> {
     for (const session of [...this.#graphs.stages, this.#graphs.top]) await session.close();
+  }
+
+  /** New rows whose scores may be in memory at once; expanded, a few heads' at a time. */
+  #partRows({ sequences, prefixRows, suffixRows }: StepInput): number {
+    const perHead = this.#maxScores / (prefixRows + suffixRows);
+    const rows = Math.max(1, Math.floor(perHead / this.#heads));
+    const expanded = Math.floor(perHead / headsAtOnce);
+    return this.bulkTokens !== null && sequences.length === 1 && expanded >= expandedRows
+      ? Math.max(rows, expanded)
+      : rows;
   }
 
   async #runPart(input: StepInput): Promise<StepOutput> {

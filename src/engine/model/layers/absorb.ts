@@ -46,29 +46,45 @@ export function splitLatentUp(config: ModelConfig, latentUp: Matrix, quantized: 
   };
 }
 
-/** [rows, heads · (latent + rope)]: query times the key part of the latent's up-projection, then the rotary query. */
+export interface QueryParts {
+  /** [rows, heads, nope] */
+  readonly nope: ValueName;
+  /** [sequences, tokens, heads · rope], turned. */
+  readonly rope: ValueName;
+}
+
+/** Queries of all heads, in two parts. */
 export function addQueries(
   graph: GraphBuilder,
   config: ModelConfig,
-  form: AttentionForm,
   weights: AttentionWeights,
   context: AttentionContext,
   input: ValueName,
-): ValueName {
-  const { heads, nopeWidth, ropeWidth, latentRank } = config;
+): QueryParts {
+  const { heads, nopeWidth, ropeWidth } = config;
   const projected = addLinear(graph, addCompressed(graph, config, weights, input), weights.queryUp, 'query_up');
   const perHead = graph.reshape(projected, [-1, heads, nopeWidth + ropeWidth]);
   const [nope = '', rope = ''] = graph.splitLast(perHead, [nopeWidth, ropeWidth]);
   const flatRope = graph.reshape(rope, [context.sequences, context.tokens, heads * ropeWidth]);
-  const turned = addRotary(graph, flatRope, context.rotary, heads, ropeWidth);
-  const { latentUp } = weights;
+  return { nope, rope: addRotary(graph, flatRope, context.rotary, heads, ropeWidth) };
+}
+
+/** [rows, heads · (latent + rope)]: query times the key part of the latent's up-projection, then the rotary query. */
+export function addAbsorbedQueries(
+  graph: GraphBuilder,
+  config: ModelConfig,
+  form: AttentionForm,
+  latentUp: AbsorbedWeights,
+  { nope, rope }: QueryParts,
+): ValueName {
+  const { heads, nopeWidth, ropeWidth, latentRank } = config;
   if (latentUp.type === 'float32') {
     const up = graph.weight('latent_key_up', latentUp.keys, [heads, nopeWidth, latentRank]);
     const absorbed = addPerHead(graph, form, nope, up, heads, nopeWidth);
-    return graph.concat([absorbed, graph.reshape(turned, [-1, heads, ropeWidth])], -1);
+    return graph.concat([absorbed, graph.reshape(rope, [-1, heads, ropeWidth])], -1);
   }
   const nopes = graph.splitLast(graph.reshape(nope, [-1, heads * nopeWidth]), Array(heads).fill(nopeWidth));
-  const ropes = graph.splitLast(graph.reshape(turned, [-1, heads * ropeWidth]), Array(heads).fill(ropeWidth));
+  const ropes = graph.splitLast(graph.reshape(rope, [-1, heads * ropeWidth]), Array(heads).fill(ropeWidth));
   const parts = latentUp.keys.flatMap((weight, head) => [
     addLinear(graph, nopes[head] ?? '', weight, 'latent_key_up'),
     ropes[head] ?? '',
@@ -92,11 +108,10 @@ export function addHeadValues(
   graph: GraphBuilder,
   config: ModelConfig,
   form: AttentionForm,
-  weights: AttentionWeights,
+  latentUp: AbsorbedWeights,
   mixed: ValueName,
 ): ValueName {
   const { heads, latentRank, valueWidth } = config;
-  const { latentUp } = weights;
   if (latentUp.type === 'float32') {
     const up = graph.weight('latent_value_up', latentUp.values, [heads, latentRank, valueWidth]);
     const values = addPerHead(graph, form, graph.reshape(mixed, [-1, heads, latentRank]), up, heads, latentRank);

@@ -1,6 +1,7 @@
 import { floatAttribute, type GraphBuilder, intAttribute, microsoftDomain, type ValueName } from '../graph-builder.ts';
 import { latentWidth, type ModelConfig } from '../model-config.ts';
-import { type AbsorbedWeights, addHeadValues, addQueries } from './absorb.ts';
+import { type AbsorbedWeights, addAbsorbedQueries, addHeadValues, addQueries } from './absorb.ts';
+import { addExpandedOr } from './expanded.ts';
 import { addLinear, type LinearWeight } from './linear.ts';
 import { addRmsNorm } from './norm.ts';
 import { addRotary, type RotaryInputs, softmaxScale } from './rotary.ts';
@@ -12,7 +13,8 @@ import { addRotary, type RotaryInputs, softmaxScale } from './rotary.ts';
  *  A1 a zero row behind the queries of the per-head products, whose kernel differs for a single row;
  *  A2 suffix values summed in steps of 128 keys, the step in which a product over the prefix is summed;
  *  A3 prefix and suffix in multiples of 256 rows, the rest masked.
- * The `fast` form leaves out all three: the same sums in another order, a few per cent to a third faster.
+ * The `fast` form leaves out all three: the same sums in another order, a few per cent to a third faster. There a run
+ * of many rows of one sequence also computes keys and values of each head (`expanded.ts`).
  */
 export type AttentionForm = 'exact' | 'fast';
 
@@ -37,6 +39,8 @@ export interface AttentionWeights {
   readonly queryDown: { readonly weight: LinearWeight; readonly gain: Float32Array } | null;
   readonly queryUp: LinearWeight;
   readonly latentUp: AbsorbedWeights;
+  /** The up-projection as it is stored, by groups of heads: [heads of a group · (nope + value), latent] each. */
+  readonly expanded: readonly LinearWeight[];
   readonly output: LinearWeight;
 }
 
@@ -89,11 +93,40 @@ export function addAttention(
   context: AttentionContext,
   inputs: AttentionInputs,
 ): ValueName {
-  const queries = addQueries(graph, config, form, weights, context, inputs.hidden);
+  const queries = addQueries(graph, config, weights, context, inputs.hidden);
   const keys = graph.op('TensorScatter', [inputs.suffix, inputs.newRows, context.write], { axis: intAttribute(1) });
-  const mixed = addMixedLatents(graph, config, form, context, queries, inputs.prefix, keys);
-  const heads = addHeadValues(graph, config, form, weights, mixed);
+  const mask = context.mask(keys);
+  const addAbsorbed = (part: GraphBuilder): ValueName => {
+    const absorbed = addAbsorbedQueries(part, config, form, weights.latentUp, queries);
+    const mixed = addMixedLatents(part, config, form, context, {
+      queries: absorbed,
+      prefix: inputs.prefix,
+      keys,
+      mask,
+    });
+    return addHeadValues(part, config, form, weights.latentUp, mixed);
+  };
+  const heads =
+    form === 'exact'
+      ? addAbsorbed(graph)
+      : addExpandedOr(
+          graph,
+          config,
+          weights.expanded,
+          context,
+          { queries, prefix: inputs.prefix, keys, mask },
+          addAbsorbed,
+        );
   return addLinear(graph, heads, weights.output, 'attention_output');
+}
+
+interface MixInputs {
+  /** [rows, heads · (latent + rope)] */
+  readonly queries: ValueName;
+  readonly prefix: ValueName;
+  /** [sequences, suffix rows, width], new rows in it. */
+  readonly keys: ValueName;
+  readonly mask: ValueName;
 }
 
 /** What is cached of the new rows, normed latent and turned key: [sequences, tokens, width]. */
@@ -119,9 +152,7 @@ function addMixedLatents(
   config: ModelConfig,
   form: AttentionForm,
   context: AttentionContext,
-  queries: ValueName,
-  prefix: ValueName,
-  keys: ValueName,
+  { queries, prefix, keys, mask }: MixInputs,
 ): ValueName {
   const width = latentWidth(config);
   const { sequences, tokens, queries: queryTotal } = context;
@@ -138,11 +169,7 @@ function addMixedLatents(
   const perSequence = graph.reshape(queries, [sequences, queryTotal, width]);
   const rawScores = graph.op('FusedMatMul', [perSequence, keys], product, microsoftDomain);
   const perToken = graph.reshape(rawScores, [sequences, tokens, config.heads, suffixRows]);
-  const suffixScores = graph.reshape(graph.op('Add', [perToken, context.mask(keys)]), [
-    sequences,
-    queryTotal,
-    suffixRows,
-  ]);
+  const suffixScores = graph.reshape(graph.op('Add', [perToken, mask]), [sequences, queryTotal, suffixRows]);
 
   const scores = graph.concat([prefixScores, suffixScores], -1);
   const chances = graph.op('Softmax', [scores], { axis: intAttribute(-1) });

@@ -1,0 +1,110 @@
+import { floatAttribute, type GraphBuilder, intAttribute, microsoftDomain, type ValueName } from '../graph-builder.ts';
+import { latentWidth, type ModelConfig } from '../model-config.ts';
+import type { QueryParts } from './absorb.ts';
+import type { AttentionContext } from './attention.ts';
+import { addLinear, type LinearWeight } from './linear.ts';
+import { softmaxScale } from './rotary.ts';
+
+/** From so many new rows of one sequence, expanding the latents of all its keys costs less than it saves. */
+export const expandedRows = 512;
+/** Heads whose scores are in memory at a time. */
+export const headsAtOnce = 4;
+
+interface ExpandedInputs {
+  readonly queries: QueryParts;
+  /** [prefix rows, width] */
+  readonly prefix: ValueName;
+  /** [1, suffix rows, width], new rows in it. */
+  readonly keys: ValueName;
+  /** [1, tokens, 1, suffix rows] */
+  readonly mask: ValueName;
+}
+
+/** [rows, heads · value]: with expanded keys and values where that pays, otherwise what `addAbsorbed` gives. */
+export function addExpandedOr(
+  graph: GraphBuilder,
+  config: ModelConfig,
+  weights: readonly LinearWeight[],
+  context: AttentionContext,
+  inputs: ExpandedInputs,
+  addAbsorbed: (part: GraphBuilder) => ValueName,
+): ValueName {
+  const width = config.heads * config.valueWidth;
+  const isLong = graph.op('GreaterOrEqual', [context.tokens, graph.ints([expandedRows])]);
+  const isAlone = graph.op('Equal', [context.sequences, graph.ints([1])]);
+  const expanded = graph.branch('expanded');
+  expanded.output(addExpanded(expanded, config, weights, context, inputs), 'float32', ['rows', width]);
+  const absorbed = graph.branch('absorbed');
+  absorbed.output(addAbsorbed(absorbed), 'float32', ['rows', width]);
+  return graph.choose(graph.op('And', [isLong, isAlone]), expanded, absorbed, 1)[0] ?? '';
+}
+
+/**
+ * Attention with keys [nope | rope] and values of each head, computed anew from all latents: scores of nope + rope
+ * wide rows in place of latent + rope wide ones, values of value wide rows in place of latent wide ones.
+ */
+function addExpanded(
+  graph: GraphBuilder,
+  config: ModelConfig,
+  weights: readonly LinearWeight[],
+  context: AttentionContext,
+  { queries, prefix, keys, mask }: ExpandedInputs,
+): ValueName {
+  const { heads, nopeWidth, ropeWidth, latentRank } = config;
+  const rows = graph.concat([prefix, graph.reshape(keys, [-1, latentWidth(config)])], 0);
+  const [latents = '', ropeKeys = ''] = graph.splitLast(rows, [latentRank, ropeWidth]);
+  const whole = addWholeMask(graph, context, prefix, mask);
+  const rope = graph.reshape(queries.rope, [-1, heads, ropeWidth]);
+  const byHead = graph.transpose(graph.concat([queries.nope, rope], -1), [1, 0, 2]);
+  const groups = weights.map((weight, group) => {
+    const first = group * headsAtOnce;
+    const end = Math.min(heads, first + headsAtOnce);
+    const own = graph.op('Slice', [byHead, graph.ints([first]), graph.ints([end]), graph.ints([0])]);
+    const expanded = graph.reshape(addLinear(graph, latents, weight, 'latent_up'), [
+      -1,
+      end - first,
+      nopeWidth + config.valueWidth,
+    ]);
+    return addGroup(graph, config, { queries: own, expanded, ropeKeys, mask: whole, heads: end - first });
+  });
+  return groups.length === 1 ? (groups[0] ?? '') : graph.concat(groups, -1);
+}
+
+interface GroupInputs {
+  /** [heads, rows, nope + rope] */
+  readonly queries: ValueName;
+  /** [keys, heads, nope + value] */
+  readonly expanded: ValueName;
+  /** [keys, rope] */
+  readonly ropeKeys: ValueName;
+  /** [rows, keys] */
+  readonly mask: ValueName;
+  readonly heads: number;
+}
+
+/** [rows, heads of the group · value] */
+function addGroup(graph: GraphBuilder, config: ModelConfig, inputs: GroupInputs): ValueName {
+  const { nopeWidth, ropeWidth, valueWidth } = config;
+  const { heads } = inputs;
+  const [nope = '', values = ''] = graph.splitLast(inputs.expanded, [nopeWidth, valueWidth]);
+  const total = graph.dimension(inputs.ropeKeys, 0);
+  const ropes = graph.op('Expand', [
+    graph.reshape(inputs.ropeKeys, [-1, 1, ropeWidth]),
+    graph.shape([total, heads, ropeWidth]),
+  ]);
+  const keys = graph.transpose(graph.concat([nope, ropes], -1), [1, 0, 2]);
+  const product = { transB: intAttribute(1), alpha: floatAttribute(softmaxScale(config)) };
+  const scores = graph.op('FusedMatMul', [inputs.queries, keys], product, microsoftDomain);
+  const visible = graph.op('Add', [scores, inputs.mask]);
+  const chances = graph.op('Softmax', [visible], { axis: intAttribute(-1) });
+  const mixed = graph.op('MatMul', [chances, graph.transpose(values, [1, 0, 2])]);
+  return graph.reshape(graph.transpose(mixed, [1, 0, 2]), [-1, heads * valueWidth]);
+}
+
+/** [tokens, prefix rows + suffix rows]: all of the prefix is visible. */
+function addWholeMask(graph: GraphBuilder, context: AttentionContext, prefix: ValueName, mask: ValueName): ValueName {
+  const prefixRows = graph.dimension(prefix, 0);
+  const open = graph.op('Expand', [graph.scalar(0), graph.shape([context.tokens, prefixRows])]);
+  const suffix = graph.reshape(mask, [context.tokens, -1]);
+  return graph.concat([open, suffix], -1);
+}
