@@ -5,6 +5,8 @@ import {
   invalid,
   isAbsent,
   isPlainObject,
+  readBoolean,
+  readInteger,
   readMaxTokens,
   readModel,
   readNumber,
@@ -36,6 +38,8 @@ export interface AnalysisRequest {
   readonly seed: number | null;
   readonly temperature: number;
   readonly thinkingBudget: number | null;
+  /** Most tool calls the model may make on its way to the answer; null: it has no tools. */
+  readonly maxToolCalls: number | null;
 }
 
 const knownFields = new Set([
@@ -49,6 +53,8 @@ const knownFields = new Set([
   'seed',
   'temperature',
   'thinking_budget',
+  'tools',
+  'max_tool_calls',
   'stream',
 ]);
 
@@ -78,7 +84,19 @@ export function parseAnalysisRequest(value: unknown, models: readonly string[]):
     seed: readSeed(body),
     temperature: readNumber(body, 'temperature', { min: 0, max: 2 }) ?? 0,
     thinkingBudget: readThinkingBudget(body),
+    maxToolCalls: readToolCalls(body),
   };
+}
+
+const defaultToolCalls = 32;
+const mostToolCalls = 512;
+
+function readToolCalls(body: Body): number | null {
+  const hasTools = readBoolean(body, 'tools') ?? false;
+  const most = readInteger(body, 'max_tool_calls', { min: 1, max: mostToolCalls });
+  if (hasTools) return most ?? defaultToolCalls;
+  if (most !== null) throw invalid('max_tool_calls', `max_tool_calls is ${most}; it needs tools true`);
+  return null;
 }
 
 function parseSchema(value: unknown): Body | null {

@@ -15,6 +15,8 @@ export interface Effort {
 /** One answer: what the caller sees of it, and all engine requests behind it. */
 export interface Generation {
   readonly result: GenerateResult;
+  /** Turns before it that called tools, in order. */
+  readonly earlier: readonly GenerateResult[];
   /** The second request, made because the first answer broke its schema; null: none was made, or it came to nothing. */
   readonly repair: { readonly result: GenerateResult; readonly isMended: boolean } | null;
   readonly effort: Effort;

@@ -27,6 +27,7 @@ export async function generateSound(
   return {
     // the thought that led to the answer is the first one; the second request may not think
     result: isMended ? { ...first.result, content, logprobs, schemaError: null } : first.result,
+    earlier: first.earlier,
     repair: { result, isMended },
     effort: joinEfforts([first.effort, second.effort]),
   };

@@ -1,18 +1,21 @@
 import type { AnalysisRequest } from '../batch/index.ts';
 import type { ChatMessage, GenerateRequest, ModelCard } from '../engine/index.ts';
 import { buildAnswerSchema } from './answer.schema.ts';
+import type { Coverage } from './coverage.ts';
 import type { Document } from './document/document.ts';
 import type { Generation } from './generation.ts';
 import { parseJsonAnswer, parseTextAnswer } from './parse-answer.ts';
-import { buildDocumentBlock } from './prompts/document-block.prompt.ts';
+import { buildDocumentBlock, buildOutlineBlock } from './prompts/document-block.prompt.ts';
 import { buildQuestionBlock } from './prompts/question.prompt.ts';
 import { systemTexts } from './prompts/system.prompt.ts';
 import { engineDefaults, neutralSampling } from './request-defaults.ts';
 import type { LineContext } from './run-chat.ts';
+import type { ToolUse } from './run-tool-loop.ts';
 import { presentExt, presentTiming, presentUsage } from './wire.ts';
 
-/** Longest answer, reasoning included, when the caller names none. */
+/** Longest answer, reasoning included, when the caller names none; with tools, of all turns together. */
 export const defaultAnswerTokens = 1_024;
+export const defaultToolAnswerTokens = 8_192;
 
 const message = (role: ChatMessage['role'], content: string): ChatMessage => ({
   role,
@@ -23,13 +26,24 @@ const message = (role: ChatMessage['role'], content: string): ChatMessage => ({
   toolCallId: null,
 });
 
+/**
+ * Without tools documents are always shown whole. With them only where that leaves room: a token has two bytes and more
+ * of text, and half of the window is for the turns.
+ */
+export function showsWhole(request: AnalysisRequest, documents: readonly Document[], contextTokens: number): boolean {
+  if (request.maxToolCalls === null) return true;
+  return documents.reduce((total, { text }) => total + Buffer.byteLength(text), 0) <= contextTokens;
+}
+
 /** The prompt of one question: system, documents (shared with the other questions), question. */
 export function buildAnalysisRequest(
   line: LineContext,
   request: AnalysisRequest,
   documents: readonly Document[],
+  isWhole: boolean,
 ): GenerateRequest {
-  const maxTokens = request.maxTokens ?? defaultAnswerTokens;
+  const maxTokens =
+    request.maxTokens ?? (request.maxToolCalls === null ? defaultAnswerTokens : defaultToolAnswerTokens);
   const pageTotal = Math.max(...documents.map(({ pages }) => pages.length));
   return {
     ...engineDefaults,
@@ -37,7 +51,7 @@ export function buildAnalysisRequest(
     tenant: line.tenant,
     messages: [
       message('system', systemTexts.qa),
-      message('user', buildDocumentBlock(documents)),
+      message('user', isWhole ? buildDocumentBlock(documents) : buildOutlineBlock(documents)),
       message('user', buildQuestionBlock(request.question, request.answer)),
     ],
     tools: null,
@@ -59,18 +73,29 @@ export function buildAnalysisRequest(
   };
 }
 
+export interface AnalysisAnswer {
+  readonly generation: Generation;
+  /** Null: the model had no tools. */
+  readonly uses: readonly ToolUse[] | null;
+  readonly coverage: Coverage;
+}
+
+/** What a call was told stands in the documents; only a refusal says something new. */
+function presentUse({ name, arguments: text, result }: ToolUse): Record<string, unknown> {
+  return { name, arguments: text, error: result.startsWith('error:') ? result : null };
+}
+
 /** The body of a finished analysis, result version 1. */
 export function presentAnalysis(
   id: string,
   request: AnalysisRequest,
   documents: readonly Document[],
-  generation: Generation,
+  { generation, uses, coverage }: AnalysisAnswer,
   card: ModelCard,
 ): Record<string, unknown> {
   const { result } = generation;
   const parse = request.answer === 'json' ? parseJsonAnswer : parseTextAnswer;
   const { raw, ...answer } = parse(result.content, documents);
-  const pagesTotal = documents.reduce((total, { pages }) => total + pages.length, 0);
   return {
     id,
     object: 'analysis',
@@ -78,11 +103,11 @@ export function presentAnalysis(
     model: card.id,
     status: 'completed',
     ...answer,
-    coverage: { pages_total: pagesTotal, pages_read: pagesTotal, skipped: [] },
+    coverage,
     reasoning_content: result.reasoning,
     finish_reason: result.finishReason,
     usage: presentUsage([generation]),
     timing: presentTiming([generation]),
-    ext: { ...presentExt([generation], card), raw },
+    ext: { ...presentExt([generation], card), raw, ...(uses === null ? {} : { tool_calls: uses.map(presentUse) }) },
   };
 }

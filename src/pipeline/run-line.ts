@@ -3,15 +3,19 @@ import { errorCodes } from '../base/error-codes.ts';
 import { type AppError, toAppError } from '../base/errors.ts';
 import { sha256Hex } from '../base/hash.ts';
 import { assertNever } from '../base/invariant.ts';
-import type { LineJournal, LineRequest } from '../batch/index.ts';
+import type { AnalysisRequest, LineJournal, LineRequest } from '../batch/index.ts';
 import type { GenerateProgress, ModelCard } from '../engine/index.ts';
+import { coverAll, coverByTools } from './coverage.ts';
+import type { Document } from './document/document.ts';
 import { DocumentLoader } from './load-documents.ts';
 import type { Embed, Generate, LoadDocument, OpenDeltas } from './ports.ts';
 import { generateSound } from './repair-answer.ts';
-import { buildAnalysisRequest, presentAnalysis } from './run-analysis.ts';
+import { type AnalysisAnswer, buildAnalysisRequest, presentAnalysis, showsWhole } from './run-analysis.ts';
 import { generateChoices, type LineContext, presentChatCompletion } from './run-chat.ts';
 import { buildEmbedRequest, presentEmbeddings } from './run-embeddings.ts';
 import { embedToEnd } from './run-to-end.ts';
+import { generateWithTools } from './run-tool-loop.ts';
+import { buildDocumentTools, buildToolRegistry } from './tools/registry.ts';
 
 export interface LineRunnerDeps {
   readonly generate: Generate;
@@ -75,12 +79,8 @@ export class LineRunner {
       case 'analysis': {
         const { analysis } = request;
         const documents = await this.#documents.loadAll(analysis.documents, signal);
-        const generation = await generateSound(generate, buildAnalysisRequest(task, analysis, documents), {
-          signal,
-          onProgress: task.onProgress,
-          journal: task.journal,
-        });
-        return presentAnalysis(`an_${token}`, analysis, documents, generation, card);
+        const answer = await this.#analyse(task, analysis, documents);
+        return presentAnalysis(`an_${token}`, analysis, documents, answer, card);
       }
       case 'embeddings': {
         const { embeddings } = request;
@@ -90,6 +90,20 @@ export class LineRunner {
       default:
         return assertNever(request);
     }
+  }
+
+  async #analyse(task: LineTask, analysis: AnalysisRequest, documents: readonly Document[]): Promise<AnalysisAnswer> {
+    const { generate, card } = this.#deps;
+    const { signal, onProgress, journal } = task;
+    const options = { signal, onProgress, journal };
+    const isWhole = showsWhole(analysis, documents, card.contextTokens);
+    const request = buildAnalysisRequest(task, analysis, documents, isWhole);
+    if (analysis.maxToolCalls === null) {
+      return { generation: await generateSound(generate, request, options), uses: null, coverage: coverAll(documents) };
+    }
+    const registry = buildToolRegistry(buildDocumentTools(documents));
+    const { generation, uses } = await generateWithTools(generate, request, registry, analysis.maxToolCalls, options);
+    return { generation, uses, coverage: isWhole ? coverAll(documents) : coverByTools(documents, uses) };
   }
 }
 

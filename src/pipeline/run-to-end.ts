@@ -70,7 +70,7 @@ export async function generateToEnd(
       const resumedFrom = result.resumed === null ? null : result.resumedTokens;
       const resumed = result.resumed === null ? null : (lineage.state.resumed ?? result.resumed);
       const effort = { attempts: journal.claims + retries, resumedFrom, resumed, wastedTokens };
-      return { result, repair: null, effort };
+      return { result, earlier: [], repair: null, effort };
     } catch (error) {
       const next = findNextStart(error, lineage.state.checkpoint, resume, signal);
       if (next === undefined) throw error;
@@ -87,7 +87,7 @@ function takeOver({ result, retries, wastedTokens, resumed }: EndedRequest, clai
     resumed: resumed ?? 'exact',
     wastedTokens,
   } as const;
-  return { result, repair: null, effort };
+  return { result, earlier: [], repair: null, effort };
 }
 
 type EndedRequest = RequestState & { readonly type: 'ended' };

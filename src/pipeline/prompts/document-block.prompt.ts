@@ -7,6 +7,9 @@ export const dialogueVersion = 1;
 const markerLine =
   /^(?=\[page \d+\]|\[outline\]|Document \d+:|Question:|Answer with JSON\.|Answer in plain text\.|error:)/gim;
 
+/** An outline is a help, not the document: what has more headings is searched. */
+const maxOutlineLines = 400;
+
 /** One leading space before every line that looks like a marker. */
 export function escapeMarkers(text: string): string {
   return text.replace(markerLine, ' ');
@@ -17,8 +20,27 @@ export function buildDocumentBlock(documents: readonly Document[]): string {
   return documents.map((document, index) => renderDocument(document, index + 1)).join('\n');
 }
 
-function renderDocument(document: Document, number: number): string {
+/** The same for documents that are too long to be shown: headings with their pages. The rest is read with tools. */
+export function buildOutlineBlock(documents: readonly Document[]): string {
+  return documents.map((document, index) => renderOutline(document, index + 1)).join('\n');
+}
+
+function renderOutline(document: Document, number: number): string {
+  const lines = document.pages.flatMap((page) =>
+    escapeMarkers(page.text)
+      .split('\n')
+      .filter((line) => /^#{1,2}\s/.test(line))
+      .map((line) => `${line} (p. ${page.number})`),
+  );
+  return `${renderTitle(document, number)}\n[outline]\n${lines.slice(0, maxOutlineLines).join('\n')}\n`;
+}
+
+function renderTitle(document: Document, number: number): string {
   const name = document.name.replace(/\s+/g, ' ');
+  return `Document ${number}: ${name} (${document.pages.length} ${document.pageKind})`;
+}
+
+function renderDocument(document: Document, number: number): string {
   const pages = document.pages.map((page) => `[page ${page.number}]\n${escapeMarkers(page.text)}\n`);
-  return `Document ${number}: ${name} (${document.pages.length} ${document.pageKind})\n${pages.join('')}`;
+  return `${renderTitle(document, number)}\n${pages.join('')}`;
 }

@@ -20,6 +20,7 @@ describe('parseAnalysisRequest', () => {
       seed: null,
       temperature: 0,
       thinkingBudget: null,
+      maxToolCalls: null,
     });
   });
 
@@ -33,6 +34,13 @@ describe('parseAnalysisRequest', () => {
     const schema = { type: 'string' };
     expect(parse({ schema })).toMatchObject({ answer: 'json', schema });
     expect(() => parse({ schema, answer: 'text' })).toThrow(/schema needs answer "json"/);
+  });
+
+  it('gives tools with a number of calls', () => {
+    expect(parse({ tools: true }).maxToolCalls).toBe(32);
+    expect(parse({ tools: true, max_tool_calls: 300 }).maxToolCalls).toBe(300);
+    expect(parse({ tools: false }).maxToolCalls).toBeNull();
+    expect(() => parse({ tools: true, max_tool_calls: 513 })).toThrow(/max_tool_calls is 513/);
   });
 
   it.each([
@@ -50,6 +58,8 @@ describe('parseAnalysisRequest', () => {
     ['schema', [], 'input.invalid-request', 'schema'],
     ['temperature', 3, 'input.invalid-request', 'temperature'],
     ['thinking_budget', -1, 'input.invalid-request', 'thinking_budget'],
+    ['tools', 'yes', 'input.invalid-request', 'tools'],
+    ['max_tool_calls', 3, 'input.invalid-request', 'max_tool_calls'],
     ['stream', true, 'input.unsupported', 'stream'],
     ['top_p', 1, 'input.unknown-field', 'top_p'],
     ['model', 'other', 'input.model-not-found', 'model'],

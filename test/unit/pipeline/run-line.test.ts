@@ -6,7 +6,7 @@ import { LineRunner, type LineTask } from '../../../src/pipeline/index.ts';
 import { generateResult } from '../../support/generate-result.ts';
 import { MemoryJournal } from '../../support/memory-journal.ts';
 
-const card = { id: 'nano', notice: 'weights are random', digest: 'd'.repeat(64) } as ModelCard;
+const card = { id: 'nano', contextTokens: 64, notice: 'weights are random', digest: 'd'.repeat(64) } as ModelCard;
 
 const fileId = `file-${'1'.repeat(24)}`;
 const files: Record<string, string> = { [fileId]: 'First page.\n\f\nNotice is sixty days.' };
@@ -54,6 +54,30 @@ function setUp(generate: (request: GenerateRequest) => Partial<GenerateResult>) 
 const analysis = { documents: [{ file_id: fileId }], question: 'What is the notice?' };
 
 describe('LineRunner', () => {
+  it('shows an outline of what is too long, lets the model read with tools, and bills each token once', async () => {
+    const answer = { answer: '60 days', citations: [{ document: 1, page: 2, quote: 'sixty days' }], found: true };
+    const read = { id: 'functions.read_pages:0', name: 'read_pages', arguments: '{"document":1,"from":2,"to":2}' };
+    const { run, asked } = setUp((request) =>
+      request.messages.length === 3
+        ? { toolCalls: [read], finishReason: 'tool_calls', promptTokens: 300, completionTokens: 20, cachedTokens: 256 }
+        : { content: JSON.stringify(answer), promptTokens: 370, completionTokens: 30, cachedTokens: 310 },
+    );
+    const text = `# Lease\n${'The tenant pays. '.repeat(9)}\f# Term\nNotice is sixty days.`;
+    const { body } = await run({ documents: [{ name: 'lease.md', text }], question: 'Notice?', tools: true });
+    expect(asked[0]?.messages[1]?.content).toBe(
+      'Document 1: lease.md (2 pages)\n[outline]\n# Lease (p. 1)\n# Term (p. 2)\n',
+    );
+    expect(asked[1]?.messages.at(-1)?.content).toBe('[page 2]\n# Term\nNotice is sixty days.');
+    expect(body).toMatchObject({
+      answer: '60 days',
+      citations: [{ document: 1, page: 2, verified: true }],
+      coverage: { pages_total: 2, pages_read: 1, skipped: [{ document: 1, from: 1, to: 1, reason: 'not_opened' }] },
+      // 300, and the 50 of the result that the model had not written itself
+      usage: { prompt_tokens: 350, completion_tokens: 50, prompt_tokens_details: { cached_tokens: 256 } },
+      ext: { tool_calls: [{ name: 'read_pages', arguments: read.arguments, error: null }] },
+    });
+  });
+
   it('answers an analysis with checked citations, coverage, usage and notice', async () => {
     const answer = { answer: '60 days', citations: [{ document: 1, page: 2, quote: 'sixty days' }], found: true };
     const { run, asked } = setUp(() => ({ content: JSON.stringify(answer) }));
