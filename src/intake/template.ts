@@ -19,7 +19,14 @@ export interface Template {
   readonly options: Readonly<Record<string, unknown>>;
 }
 
-const optionFields = ['max_completion_tokens', 'thinking_budget', 'temperature', 'seed', 'tools', 'max_tool_calls'] as const;
+const optionFields = [
+  'max_completion_tokens',
+  'thinking_budget',
+  'temperature',
+  'seed',
+  'tools',
+  'max_tool_calls',
+] as const;
 const templateFields = ['version', 'model', 'questions', 'answer', 'include', 'wait_for_ready', ...optionFields];
 const questionFields = ['id', 'question', 'schema'];
 const maxQuestions = 1_000;
