@@ -3,6 +3,7 @@ import { AppError, serializeError, toAppError } from '../src/base/errors.ts';
 import { loadConfig } from '../src/config/index.ts';
 import { logRequests, openEngineHost, serveEngine } from '../src/engine/host.ts';
 import type { ClientPipe, HostMessage } from '../src/engine/index.ts';
+import { openLogger } from './compose/logger.ts';
 import { PipeRoom } from './compose/pipe-room.ts';
 
 /** The engine process: a run of the model blocks its event loop, so nothing else lives here. */
@@ -24,7 +25,7 @@ process.on('SIGINT', () => {});
 try {
   if (process.send === undefined)
     throw new AppError('input.state', 'the engine process is started by an analysis worker');
-  const { modelDir, engine, engineLog } = loadConfig();
+  const { modelDir, engine, engineLog, logLevel } = loadConfig();
   const startMs = Date.now();
   const host = await openEngineHost({
     modelDir,
@@ -37,6 +38,7 @@ try {
     pageStore: engine.pageStore && engine.pageDisk !== null,
     maxSequences: engine.maxSequences,
     prefillTokens: engine.prefillTokens,
+    log: openLogger('engine', logLevel),
     draftTokens: engine.draftTokens,
   });
   const served = engineLog === null ? host.engine : logRequests(host.engine, engineLog);

@@ -61,10 +61,10 @@ export interface EngineHost {
  * @throws `input.model-folder`, `corrupt.safetensors`, `capacity.model-too-large`, `input.config`
  */
 export async function openEngineHost(options: EngineHostOptions): Promise<EngineHost> {
-  const { threads, reproducible, precision, preparedFolder = null } = options;
+  const { threads, reproducible, precision, preparedFolder = null, log = silentLogger } = options;
   const model = await loadModelFolder(options.modelDir);
   const tokenizer = rememberTexts(await openTokenizer(options.modelDir, model.config.vocabularySize));
-  const runner = await openOrtRunner(model, { precision, threads, reproducible, preparedFolder });
+  const runner = await openOrtRunner(model, { precision, threads, reproducible, preparedFolder, log });
   const special = readSpecialTokens(tokenizer, runner.vocabularySize, model.config.stopIds);
   const budget = BlockBudget.ofBytes(options.pageMemoryBytes, runner);
   const { disk, remote } = await openTiers(runner, options);

@@ -2,10 +2,15 @@ import { AppError } from '../../base/errors.ts';
 import { concatBytes, fromBytes, taggedBytes } from './onnx-proto.ts';
 
 /**
- * A protobuf message with `map` applied to every occurrence of one length-delimited field; all else stays byte for byte.
+ * A protobuf message with `map` applied to every occurrence of one length-delimited field, null leaving it out; all
+ * else stays byte for byte.
  * @throws `bug.invariant` when it is no message
  */
-export function mapField(message: Uint8Array, field: number, map: (value: Uint8Array) => Uint8Array): Uint8Array {
+export function mapField(
+  message: Uint8Array,
+  field: number,
+  map: (value: Uint8Array) => Uint8Array | null,
+): Uint8Array {
   const pieces: Uint8Array[] = [];
   let kept = 0;
   let at = 0;
@@ -17,7 +22,8 @@ export function mapField(message: Uint8Array, field: number, map: (value: Uint8A
       const [length, begin] = readVarint(message, behindTag);
       at = begin + length;
       if (tag >>> 3 === field) {
-        pieces.push(message.subarray(kept, start), ...taggedBytes(field, map(message.subarray(begin, at))).pieces);
+        const mapped = map(message.subarray(begin, at));
+        pieces.push(message.subarray(kept, start), ...(mapped === null ? [] : taggedBytes(field, mapped).pieces));
         kept = at;
       }
     } else if (wire === 0) [, at] = readVarint(message, behindTag);

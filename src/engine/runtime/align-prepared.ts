@@ -7,12 +7,21 @@ import { mapField } from '../model/proto-reader.ts';
 const alignment = 64;
 
 /** Numbers of the fields on the way to an initializer's place in ONNX's schema. */
-const fields = { graph: 7, initializer: 5, externalData: 13 } as const;
+const fields = {
+  graph: 7,
+  node: 1,
+  attribute: 5,
+  attributeGraph: 6,
+  initializer: 5,
+  name: 8,
+  externalData: 13,
+} as const;
 
 /**
  * The runtime writes packed weights one behind the other, though where an array lies inside of one depends on the
  * remainder of its address (seen with MatMulNBits in 1.30: mapped as written, they give wrong sums or crash). This
- * moves every piece of the weight file to a multiple of 64 bytes and tells the model so.
+ * moves every piece of the weight file to a multiple of 64 bytes and tells the model so. It also writes constants of
+ * branches twice, which it refuses to read: the second ones go.
  * @throws `bug.invariant` for a file that is not as the runtime writes it
  */
 export function alignPrepared(modelPath: string, weightsPath: string): void {
@@ -22,7 +31,7 @@ export function alignPrepared(modelPath: string, weightsPath: string): void {
   try {
     const mover = new PieceMover(source, target);
     const model = mapField(readFileSync(modelPath), fields.graph, (graph) =>
-      mapField(graph, fields.initializer, (tensor) => moveTensor(tensor, mover)),
+      dropRepeats(mapField(graph, fields.initializer, (tensor) => moveTensor(tensor, mover))),
     );
     writeFileSync(modelPath, model);
   } finally {
@@ -30,6 +39,20 @@ export function alignPrepared(modelPath: string, weightsPath: string): void {
     closeSync(target);
   }
   renameSync(alignedPath, weightsPath);
+}
+
+/** A graph and those in its branches, each with one constant of a name. */
+function dropRepeats(graph: Uint8Array): Uint8Array {
+  const names = new Set<string>();
+  const single = mapField(graph, fields.initializer, (tensor) => {
+    const name = readText(tensor, fields.name);
+    if (names.has(name)) return null;
+    names.add(name);
+    return tensor;
+  });
+  return mapField(single, fields.node, (node) =>
+    mapField(node, fields.attribute, (attribute) => mapField(attribute, fields.attributeGraph, dropRepeats)),
+  );
 }
 
 function moveTensor(tensor: Uint8Array, mover: PieceMover): Uint8Array {
@@ -57,15 +80,19 @@ function moveTensor(tensor: Uint8Array, mover: PieceMover): Uint8Array {
 
 const utf8 = new TextDecoder();
 
-function readEntry(entry: Uint8Array): readonly [name: string, value: string] {
-  const parts: string[] = [];
-  for (const field of [1, 2]) {
-    mapField(entry, field, (text) => {
-      parts.push(utf8.decode(text));
-      return text;
-    });
-  }
-  return [parts[0] ?? '', parts[1] ?? ''];
+const readEntry = (entry: Uint8Array): readonly [name: string, value: string] => [
+  readText(entry, 1),
+  readText(entry, 2),
+];
+
+/** '' when it is not there. */
+function readText(message: Uint8Array, field: number): string {
+  let found = '';
+  mapField(message, field, (text) => {
+    found = utf8.decode(text);
+    return text;
+  });
+  return found;
 }
 
 /** Copies pieces of one file to rounded places of another. */

@@ -1,6 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { Logger } from '../../base/log.ts';
 import type { LoadedModel } from '../model/load-model.ts';
 import { type GraphDigests, graphPaths, type ModelOptions, writeGraphs } from './graph-files.ts';
 import { type OrtSession, openOrtSession } from './ort-session.ts';
@@ -19,7 +20,7 @@ export interface OpenGraphs extends GraphDigests {
  */
 export async function openGraphs(
   model: LoadedModel,
-  options: ModelOptions & { readonly threads: number; readonly preparedFolder: string | null },
+  options: ModelOptions & { readonly threads: number; readonly preparedFolder: string | null; readonly log: Logger },
 ): Promise<OpenGraphs> {
   if (options.preparedFolder === null) return openWithout(model, options);
   const { threads, stages } = options;
@@ -28,8 +29,12 @@ export async function openGraphs(
   if (found !== null) {
     try {
       return await openAll(prepared.paths, found, (path) => openOrtSession(path, { threads, isPrepared: true }));
-    } catch {
-      // Damaged on disk; it can always be made again.
+    } catch (error) {
+      // damaged on disk; it can always be made again
+      options.log.warn(
+        { folder: options.preparedFolder, err: error },
+        'prepared model cannot be read and is made again',
+      );
       await prepared.drop();
     }
   }

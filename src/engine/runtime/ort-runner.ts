@@ -1,6 +1,7 @@
 import type { Tensor } from 'onnxruntime-node';
 import { AppError } from '../../base/errors.ts';
 import { invariant } from '../../base/invariant.ts';
+import { type Logger, silentLogger } from '../../base/log.ts';
 import { type LayerRange, prefixInput, suffixInput } from '../model/architectures/deepseek-v3.ts';
 import type { Precision } from '../model/layer-weights.ts';
 import { type AttentionForm, rowStep } from '../model/layers/attention.ts';
@@ -26,6 +27,7 @@ export interface OrtRunnerOptions {
   readonly stages?: number;
   /** Where models are kept as the runtime uses them, so that the next process starts at once. @defaultValue nowhere */
   readonly preparedFolder?: string | null;
+  readonly log?: Logger;
 }
 
 /** 256 MB; a run holds about four matrices of scores at once. */
@@ -42,11 +44,11 @@ export interface CheckpointRunner extends ModelRunner {
  */
 export async function openOrtRunner(model: string | LoadedModel, options: OrtRunnerOptions): Promise<CheckpointRunner> {
   const loaded = typeof model === 'string' ? await loadModelFolder(model) : model;
-  const { precision, threads, preparedFolder = null } = options;
+  const { precision, threads, preparedFolder = null, log = silentLogger } = options;
   const form = (options.reproducible ?? true) ? 'exact' : 'fast';
   try {
     const stages = planStages(loaded.config, options.stages ?? null);
-    const graphs = await openGraphs(loaded, { precision, form, stages, threads, preparedFolder });
+    const graphs = await openGraphs(loaded, { precision, form, stages, threads, preparedFolder, log });
     const digest = engineDigest(graphs.digest, threads);
     return new OrtRunner(loaded.config, graphs, stages, form, digest, options.maxScores ?? defaultMaxScores);
   } finally {

@@ -12,6 +12,17 @@ describe('mapField', () => {
     expect(mapField(entry, 3, () => new Uint8Array())).toEqual(entry);
   });
 
+  it('leaves out what is mapped to nothing', () => {
+    const entry = encodeStringEntry('offset', '128');
+    expect(
+      mapField(
+        mapField(entry, 1, () => null),
+        2,
+        () => null,
+      ),
+    ).toEqual(new Uint8Array());
+  });
+
   it('passes over numbers of every wire type', () => {
     const graph = encodeGraph({ name: 'g', nodes: [], initializers: new Map(), inputs: [], outputs: [] });
     const model = concatBytes(encodeModel({ irVersion: 11, producer: 'quire', opsets: { '': 24 }, graph }));
