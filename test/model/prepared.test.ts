@@ -1,4 +1,13 @@
-import { mkdtempSync, readdirSync, rmSync, statSync, truncateSync, utimesSync, writeFileSync } from 'node:fs';
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -94,6 +103,26 @@ describe('a prepared model', () => {
     expect((await logitsOf({ preparedFolder: prepared })).bytes.equals(built.bytes)).toBe(true);
     expect(warnings()).toEqual(['prepared model cannot be read and is made again']);
     expect((await logitsOf({ preparedFolder: prepared })).bytes.equals(built.bytes)).toBe(true);
+  });
+
+  it('removes what a process that was killed has left long ago, and nothing that is in work', async () => {
+    for (const [name, ageMs] of [
+      ['unfinished-old', 7 * 3_600_000],
+      ['unfinished-new', 1_000],
+    ] as const) {
+      mkdirSync(join(prepared, name), { recursive: true });
+      const at = (Date.now() - ageMs) / 1_000;
+      utimesSync(join(prepared, name), at, at);
+    }
+    await logitsOf({ preparedFolder: prepared });
+    expect(entries().filter((name) => name.startsWith('unfinished'))).toEqual(['unfinished-new']);
+  });
+
+  it('says which setting is wrong when its folder cannot be made', async () => {
+    writeFileSync(join(root, 'file'), '');
+    await expect(logitsOf({ preparedFolder: join(root, 'file', 'models') })).rejects.toThrow(
+      /^QUIRE_PREPARED_DIR is .*models, which cannot be written; allowed: a folder that can, or off$/,
+    );
   });
 
   it('goes when four others were used since', async () => {

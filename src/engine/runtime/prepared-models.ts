@@ -1,7 +1,10 @@
-import { mkdir, mkdtemp, readdir, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
+import { constants } from 'node:fs';
+import { access, mkdir, mkdtemp, readdir, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { canonicalJson } from '../../base/canonical-json.ts';
+import { env } from '../../base/env.contract.ts';
+import { AppError } from '../../base/errors.ts';
 import { sha256Hex } from '../../base/hash.ts';
 import type { LoadedModel } from '../model/load-model.ts';
 import { alignPrepared } from './align-prepared.ts';
@@ -12,6 +15,9 @@ import { runtimeVersion, weightsFileOf } from './ort-session.ts';
 /** So many models stay; the one not used for the longest time goes first. */
 const keptModels = 4;
 const manifestFile = 'manifest.json';
+const workPrefix = 'unfinished-';
+/** Longer than any model takes: a process that was killed has left it. */
+const abandonedMs = 6 * 3_600_000;
 
 interface Manifest {
   readonly version: 1;
@@ -38,7 +44,7 @@ export class PreparedModels {
   }
 
   static async open(folder: string, model: LoadedModel, options: ModelOptions): Promise<PreparedModels> {
-    await mkdir(folder, { recursive: true });
+    await makeFolder(folder);
     const files = await Promise.all(
       model.weights.files().map(async (file) => {
         const { size, mtimeMs, ino } = await stat(file);
@@ -77,7 +83,8 @@ export class PreparedModels {
 
   /** A folder to work in; the caller removes it. */
   async begin(): Promise<string> {
-    return mkdtemp(join(this.#folder, 'unfinished-'));
+    await this.#dropAbandoned();
+    return mkdtemp(join(this.#folder, workPrefix));
   }
 
   /** Model files of the entry, as of `graphPaths`. */
@@ -107,6 +114,18 @@ export class PreparedModels {
     await this.#dropOldest();
   }
 
+  async #dropAbandoned(): Promise<void> {
+    for (const name of await readdir(this.#folder)) {
+      if (!name.startsWith(workPrefix)) continue;
+      const path = join(this.#folder, name);
+      const changedMs = await stat(path).then(
+        ({ mtimeMs }) => mtimeMs,
+        () => Number.POSITIVE_INFINITY,
+      );
+      if (Date.now() - changedMs > abandonedMs) await rm(path, { recursive: true, force: true });
+    }
+  }
+
   async #dropOldest(): Promise<void> {
     const names = (await readdir(this.#folder)).filter((name) => /^[0-9a-f]{64}$/.test(name));
     const aged = await Promise.all(
@@ -115,6 +134,16 @@ export class PreparedModels {
     aged.sort((left, right) => right.usedMs - left.usedMs);
     // Open ones are mapped and stay readable for those who have them.
     for (const { name } of aged.slice(keptModels)) await rm(join(this.#folder, name), { recursive: true, force: true });
+  }
+}
+
+async function makeFolder(folder: string): Promise<void> {
+  try {
+    await mkdir(folder, { recursive: true });
+    await access(folder, constants.W_OK);
+  } catch (error) {
+    const what = `${env.preparedDir} is ${folder}, which cannot be written; allowed: a folder that can, or off`;
+    throw new AppError('input.config', what, { cause: error });
   }
 }
 
