@@ -27,7 +27,9 @@ export class NgramIndex {
   #before: Int32Array;
   #total = 0;
   #pairBefore = -1;
-  #followed: { readonly start: number; readonly total: number } | null = null;
+  /** The place found last, when there were so many tokens; -1: none. */
+  #followed = -1;
+  #followedTotal = 0;
 
   /** @param tokens how many there will be at least */
   constructor(tokens: number) {
@@ -42,21 +44,25 @@ export class NgramIndex {
   find(tokens: readonly number[]): Match | null {
     this.#add(tokens);
     const end = tokens.length - 1;
-    let best: Match | null = null;
-    const compare = (other: number): void => {
-      if (other < 0 || best?.length === longestMatch) return;
-      const length = matchLength(tokens, other, end);
-      if (length > (best?.length ?? 1)) best = { start: other + 1, length };
-    };
-    if (this.#followed !== null) compare(this.#followed.start + end - this.#followed.total);
+    let best = this.#followed < 0 ? -1 : this.#followed + tokens.length - this.#followedTotal;
+    let length = best < 0 ? 0 : matchLength(tokens, best, end);
+    if (length < 2) [best, length] = [-1, 1];
     let place = (this.#before[end] ?? 0) - 1;
-    for (let tries = 0; place >= 0 && tries < maxTries; tries++) {
-      compare(place);
+    for (let tries = 0; place >= 0 && tries < maxTries && length < longestMatch; tries++) {
+      // one that is longer differs neither here nor before
+      if (tokens[place - length] === tokens[end - length]) {
+        const found = matchLength(tokens, place, end);
+        if (found > length) [best, length] = [place, found];
+      }
       place = (this.#before[place] ?? 0) - 1;
     }
-    compare(this.#pairBefore);
-    this.#followed = best === null ? null : { start: (best as Match).start, total: tokens.length };
-    return best;
+    if (length < 2 && this.#pairBefore >= 0) {
+      length = matchLength(tokens, this.#pairBefore, end);
+      best = length < 2 ? -1 : this.#pairBefore;
+    }
+    this.#followed = best;
+    this.#followedTotal = tokens.length;
+    return best < 0 ? null : { start: best + 1, length };
   }
 
   #add(tokens: readonly number[]): void {
