@@ -13,6 +13,14 @@ import { median, printTable, spread } from './figures.ts';
  * What prefix reuse and continuous batching give, each against the same work without them in the same run.
  * Run: `npm run bench:engine` (`-- --help` for its options); README.md beside it says how to read the table.
  */
+if (process.argv.includes('--peer')) {
+  const { runPeerBench } = await import('./peer/compare.ts');
+  const isDone = await runPeerBench(process.argv.slice(2)).then(
+    () => true,
+    (error: unknown) => console.error(error instanceof Error ? error.message : error),
+  );
+  process.exit(isDone === true ? 0 : 1);
+}
 const { values: flags } = parseArgs({
   options: {
     model: { type: 'string', default: fileURLToPath(new URL('../../model/quire-nano', import.meta.url)) },
@@ -27,7 +35,7 @@ const { values: flags } = parseArgs({
 });
 if (flags.help) {
   console.log(
-    'npm run bench:engine -- [--model DIR] [--tokens 8192] [--questions 16] [--answer 64] [--repeat 3] [--threads N] [--precision int4|full]',
+    'npm run bench:engine -- --peer --help      against node-llama-cpp\nnpm run bench:engine -- [--model DIR] [--tokens 8192] [--questions 16] [--answer 64] [--repeat 3] [--threads N] [--precision int4|full]',
   );
   process.exit(0);
 }

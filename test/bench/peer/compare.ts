@@ -1,0 +1,157 @@
+import { readFile } from 'node:fs/promises';
+import { availableParallelism, cpus, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { type ModelConfig, parseModelConfig } from '../../../src/engine/model/model-config.ts';
+import { runtimeVersion } from '../../../src/engine/runtime/ort-session.ts';
+import { formatTable } from '../figures.ts';
+import type { EngineJob } from './child.ts';
+import { findPeerObstacle, readPeerVersion } from './llama-peer.ts';
+import type { MachineFigures } from './machine.ts';
+import type { RowFigures } from './measure.ts';
+import { ensureModelFiles, type ModelFiles } from './model-files.ts';
+import {
+  compareMachine,
+  compareRows,
+  comparisonHead,
+  type EngineFigures,
+  type ModelFigures,
+  machineHead,
+} from './report.ts';
+import { type RowId, rowIds } from './rows.ts';
+import { runChild } from './run-child.ts';
+import { type ModelName, modelNames, modelShapes } from './shapes.ts';
+
+const help = `npm run bench:engine -- --peer [options]      quire against node-llama-cpp, on the same random weights
+
+  --model A|B|tiny     one of them; more with --model A --model B            (A and B)
+  --rows id,id         ${rowIds.join(', ')}
+  --quick              one repetition, no document of 8,192 tokens
+  --threads N          of either engine                                      (cores, at most 3)
+  --precision P        int4 or full, of quire                                (int4)
+  --folder DIR         where the models are written once                     (a folder for temporary files)
+  --json               one JSON object on stdout, the rest on stderr`;
+
+interface Options {
+  readonly models: readonly ModelName[];
+  readonly rows: readonly RowId[];
+  readonly isQuick: boolean;
+  readonly threads: number;
+  readonly precision: 'full' | 'int4';
+  readonly root: string;
+  readonly isJson: boolean;
+}
+
+function readOptions(args: readonly string[]): Options | null {
+  const { values } = parseArgs({
+    args: [...args],
+    options: {
+      peer: { type: 'boolean' },
+      model: { type: 'string', multiple: true, default: ['A', 'B'] },
+      rows: { type: 'string', default: '' },
+      quick: { type: 'boolean', default: false },
+      threads: { type: 'string', default: String(Math.min(availableParallelism(), 3)) },
+      precision: { type: 'string', default: 'int4' },
+      folder: { type: 'string', default: join(tmpdir(), 'quire-bench-models') },
+      json: { type: 'boolean', default: false },
+      help: { type: 'boolean', default: false },
+    },
+  });
+  if (values.help) return null;
+  const threads = Number(values.threads);
+  if (!Number.isInteger(threads) || threads < 1)
+    throw new RangeError(`--threads ${values.threads}, allowed: 1 and more`);
+  const asked = values.rows === '' ? rowIds : values.rows.split(',').map((id) => oneOf('rows', id, rowIds));
+  return {
+    models: values.model.map((name) => oneOf('model', name, modelNames)),
+    rows: values.quick ? asked.filter((id) => !/8192|questions/.test(id)) : asked,
+    isQuick: values.quick,
+    threads,
+    precision: oneOf('precision', values.precision, ['full', 'int4'] as const),
+    root: values.folder,
+    isJson: values.json,
+  };
+}
+
+function oneOf<Name extends string>(option: string, met: string, allowed: readonly Name[]): Name {
+  const found = allowed.find((name) => name === met);
+  if (found === undefined) throw new RangeError(`--${option} ${met}, allowed: ${allowed.join(', ')}`);
+  return found;
+}
+
+/** Rows that take longer than this are measured once. */
+const limitsOf = ({ isQuick }: Options) => (isQuick ? { mostRepeats: 1, rowMs: 0 } : { mostRepeats: 5, rowMs: 4_000 });
+
+class Comparison {
+  readonly #options: Options;
+  readonly #say: (text: string) => void;
+
+  constructor(options: Options, say: (text: string) => void) {
+    this.#options = options;
+    this.#say = say;
+  }
+
+  async measure(name: ModelName): Promise<{ readonly config: ModelConfig; readonly figures: ModelFigures }> {
+    const { root, threads } = this.#options;
+    const files = await ensureModelFiles(root, name, (folder) => this.#say(`writing model ${name} to ${folder}`));
+    const config = parseModelConfig(JSON.parse(await readFile(join(files.folder, 'config.json'), 'utf8')));
+    let machine: MachineFigures = { rates: [], bandwidth: Number.NaN };
+    await runChild({ type: 'machine', folder: files.folder, threads }, (message) => {
+      if (message.type === 'machine') machine = message.figures;
+    });
+    const quire = (reproducible: boolean) =>
+      this.#run(files, { type: 'quire', reproducible, precision: this.#options.precision });
+    const llama = (flashAttention: boolean) => this.#run(files, { type: 'llama', flashAttention });
+    const figures = {
+      machine,
+      fast: await quire(false),
+      exact: await quire(true),
+      flash: await llama(true),
+      plain: await llama(false),
+    };
+    return { config, figures };
+  }
+
+  async #run(files: ModelFiles, engine: EngineJob['engine']): Promise<EngineFigures> {
+    const { threads, rows } = this.#options;
+    const rates = new Map<RowId, RowFigures>();
+    const name =
+      engine.type === 'quire'
+        ? `quire, ${engine.precision}, reproducible ${engine.reproducible ? 'on' : 'off'}`
+        : `node-llama-cpp, flash attention ${engine.flashAttention ? 'on' : 'off'}`;
+    const startMs = performance.now();
+    let load = '';
+    await runChild({ type: 'engine', engine, ...files, threads, rows, limits: limitsOf(this.#options) }, (message) => {
+      if (message.type === 'ready') load = `loaded in ${(message.loadMs / 1000).toFixed(1)} s`;
+      if (message.type === 'row') rates.set(message.figures.id, message.figures);
+      if (message.type === 'end') {
+        const seconds = ((performance.now() - startMs) / 1000).toFixed(0);
+        this.#say(`${name}: ${load}, peak ${(message.peakBytes / 2 ** 20).toFixed(0)} MiB, ${seconds} s in all`);
+      }
+    });
+    return rates;
+  }
+}
+
+/** The command. */
+export async function runPeerBench(args: readonly string[]): Promise<void> {
+  const options = readOptions(args);
+  if (options === null) return console.log(help);
+  const obstacle = findPeerObstacle();
+  if (obstacle !== null) throw new Error(obstacle);
+  const say = options.isJson ? console.error : console.log;
+  const versions = { node: process.version, onnxruntime: runtimeVersion(), 'node-llama-cpp': readPeerVersion() };
+  const shown = Object.entries(versions).map(([name, version]) => `${name} ${version}`);
+  say(`${shown.join(', ')}; ${options.threads} threads of ${cpus().length} × ${cpus()[0]?.model ?? 'an unknown CPU'}`);
+  const comparison = new Comparison(options, say);
+  const all: Record<string, unknown> = {};
+  for (const name of options.models) {
+    say(`\nmodel ${name}: ${JSON.stringify(modelShapes[name])}`);
+    const { config, figures } = await comparison.measure(name);
+    say(formatTable(comparisonHead, compareRows(figures)));
+    say(formatTable(machineHead, compareMachine(config, figures)));
+    const engines = (['fast', 'exact', 'flash', 'plain'] as const).map((key) => [key, [...figures[key].values()]]);
+    all[name] = { shape: modelShapes[name], machine: figures.machine, ...Object.fromEntries(engines) };
+  }
+  if (options.isJson) console.log(JSON.stringify({ versions, threads: options.threads, models: all }));
+}

@@ -1,0 +1,100 @@
+import type { ModelConfig } from '../../../src/engine/model/model-config.ts';
+import { median, spread } from '../figures.ts';
+import type { MachineFigures } from './machine.ts';
+import type { RowFigures } from './measure.ts';
+import { activeBytes, idealSeconds, planProducts, tokenOperations } from './products.ts';
+import { type BenchRow, benchRows, type RowId } from './rows.ts';
+
+/** Figures of the rows that one engine with one setting was measured at. */
+export type EngineFigures = ReadonlyMap<RowId, RowFigures>;
+
+export interface ModelFigures {
+  readonly machine: MachineFigures;
+  readonly fast: EngineFigures;
+  readonly exact: EngineFigures;
+  readonly flash: EngineFigures;
+  readonly plain: EngineFigures;
+}
+
+export const comparisonHead = [
+  'work',
+  'quire',
+  'reproducible',
+  'costs',
+  'node-llama-cpp',
+  'flash attention',
+  'ratio',
+  'goal',
+  'native llama.cpp, as cited',
+];
+
+/** `reproducible` may cost so much. */
+const mostCost = 0.25;
+
+/** A row of work: both engines with both settings, the ratio of the better ones. */
+export function compareRows(figures: ModelFigures): readonly (readonly string[])[] {
+  return benchRows.flatMap((row) => {
+    const [fast, exact] = [figures.fast.get(row.id), figures.exact.get(row.id)];
+    if (fast === undefined || exact === undefined) return [];
+    const [flash, plain] = [figures.flash.get(row.id), figures.plain.get(row.id)];
+    const fastRate = median(fast.rates);
+    const cost = 1 - median(exact.rates) / fastRate;
+    return [
+      [
+        row.title,
+        showRates(row, fast),
+        showRates(row, exact),
+        `${(100 * cost).toFixed(0)} %${cost > mostCost ? ' (at most 25)' : ''}`,
+        ...comparePeer(row, fastRate, flash, plain),
+        row.citedNative ?? '',
+      ],
+    ];
+  });
+}
+
+function comparePeer(row: BenchRow, rate: number, flash?: RowFigures, plain?: RowFigures): readonly string[] {
+  const goal = `≥ ${row.goal} ×`;
+  if (flash === undefined || plain === undefined) return ['', '', '', goal];
+  const isFlash = median(flash.rates) >= median(plain.rates);
+  const [better, other] = isFlash ? [flash, plain] : [plain, flash];
+  const ratio = rate / median(better.rates);
+  const choice = `${isFlash ? 'on' : 'off'} (else ${median(other.rates).toFixed(1)})`;
+  return [showRates(row, better), choice, `${ratio.toFixed(2)} ×`, `${goal}${ratio < row.goal ? ', missed' : ''}`];
+}
+
+/** Tokens a second with their spread; the time of a whole piece of work as well. */
+function showRates({ work }: BenchRow, { rates, otherLoad }: RowFigures): string {
+  const rate = median(rates);
+  const whole = work.type === 'questions' ? `${((work.questions * work.answerTokens) / rate).toFixed(1)} s, ` : '';
+  const load = otherLoad > 0.1 ? `, ${(100 * otherLoad).toFixed(0)} % other load` : '';
+  return `${whole}${rate.toFixed(1)} tok/s (${rates.length === 1 ? 'once' : spread(rates)}${load})`;
+}
+
+export const machineHead = ['of the machine', 'measured', 'limit', 'share', 'goal'];
+
+/** What the fastest setting makes of the processor in prefill, and of the memory in decode. */
+export function compareMachine(config: ModelConfig, { machine, fast }: ModelFigures): readonly (readonly string[])[] {
+  const products = planProducts(config);
+  const operations = tokenOperations(products);
+  const idealRate = 1 / idealSeconds(products, machine.rates, 1);
+  const bytes = activeBytes(config);
+  return benchRows.flatMap(({ id, title, work }) => {
+    const figures = fast.get(id);
+    if (figures === undefined) return [];
+    const rate = median(figures.rates);
+    if (work.type === 'prefill') {
+      const show = (tokens: number): string => `${((tokens * operations) / 1e9).toFixed(0)} GFLOP/s`;
+      return [
+        [title, show(rate), `${show(idealRate)}, ${idealRate.toFixed(0)} tok/s`, percent(rate / idealRate), '≥ 60 %'],
+      ];
+    }
+    if (work.type !== 'decode' || work.sequences > 1) return [];
+    const limit = machine.bandwidth / bytes;
+    const show = (tokens: number): string => `${((tokens * bytes) / 1e9).toFixed(1)} GB/s`;
+    return [[title, show(rate), `${show(limit)}, ${limit.toFixed(0)} tok/s`, percent(rate / limit), '≥ 50 %']];
+  });
+}
+
+function percent(share: number): string {
+  return `${(100 * share).toFixed(0)} %`;
+}

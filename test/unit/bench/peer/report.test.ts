@@ -1,0 +1,34 @@
+import { describe, expect, it } from 'vitest';
+import { compareRows, type EngineFigures } from '../../../bench/peer/report.ts';
+
+const figures = (rates: readonly number[], otherLoad = 0): EngineFigures =>
+  new Map([['prefill-512', { id: 'prefill-512', rates, otherLoad }]]);
+
+describe('compareRows', () => {
+  it('takes the better setting of the peer and says what is missed', () => {
+    const [row] = compareRows({
+      machine: { rates: [], bandwidth: 1 },
+      fast: figures([90, 110, 100]),
+      exact: figures([70], 0.4),
+      flash: figures([60, 80]),
+      plain: figures([50]),
+    });
+    expect(row).toEqual([
+      'prefill 512 tokens',
+      '100.0 tok/s (90.0 – 110.0)',
+      '70.0 tok/s (once, 40 % other load)',
+      '30 % (at most 25)',
+      '70.0 tok/s (60.0 – 80.0)',
+      'on (else 50.0)',
+      '1.43 ×',
+      '≥ 1.5 ×, missed',
+      '286 tok/s (1,024 tokens)',
+    ]);
+  });
+
+  it('leaves out rows that were not measured', () => {
+    const none: EngineFigures = new Map();
+    const machine = { rates: [], bandwidth: 1 };
+    expect(compareRows({ machine, fast: none, exact: none, flash: none, plain: none })).toEqual([]);
+  });
+});
