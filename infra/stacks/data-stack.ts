@@ -1,12 +1,16 @@
 import { CfnOutput, Duration, RemovalPolicy, Stack, type StackProps } from 'aws-cdk-lib';
-import { AnyPrincipal, Effect, PolicyStatement } from 'aws-cdk-lib/aws-iam';
+import { AnyPrincipal, Effect, type ManagedPolicy, PolicyStatement } from 'aws-cdk-lib/aws-iam';
 import { BlockPublicAccess, Bucket, BucketEncryption, ObjectOwnership } from 'aws-cdk-lib/aws-s3';
 import type { Construct } from 'constructs';
+import type { StoreProcess } from '../../src/storage/access.contract.ts';
 import { abortMultipartDays, createOncePattern, expiryRules } from '../../src/storage/lifecycle.contract.ts';
+import { buildProcessPolicies } from './process-policies.ts';
 
 /** The bucket: the truth of every file, batch and result. */
 export class DataStack extends Stack {
   readonly bucket: Bucket;
+  /** For the role of each process. */
+  readonly policies: Readonly<Record<StoreProcess, ManagedPolicy>>;
 
   constructor(scope: Construct, id: string, props?: StackProps) {
     super(scope, id, props);
@@ -34,6 +38,7 @@ export class DataStack extends Stack {
     bucket.addToResourcePolicy(denyReplacingSlots(bucket));
 
     this.bucket = bucket;
+    this.policies = buildProcessPolicies(this, bucket);
     new CfnOutput(this, 'BucketName', { value: bucket.bucketName });
   }
 }

@@ -3,6 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { objectAccess, type StoreProcess, storeProcesses } from '../../src/storage/access.contract.ts';
 import { keys, prefixes } from '../../src/storage/keys.contract.ts';
 import { expiryRules } from '../../src/storage/lifecycle.contract.ts';
 
@@ -104,6 +105,22 @@ describe('DataStack', () => {
     expect(denials).toContainEqual(
       expect.objectContaining({ Action: 's3:*', Condition: { NumericLessThan: { 's3:TlsVersion': 1.2 } } }),
     );
+  });
+
+  it('gives each process a policy of its own, with exactly the objects of the access contract', () => {
+    const policies = resources.filter(({ Type }) => Type === 'AWS::IAM::ManagedPolicy');
+    expect(policies).toHaveLength(storeProcesses.length);
+    const patternsOf = (process: StoreProcess, action: string): readonly string[] => {
+      const [policy] = policies.filter(({ Properties }) => String(Properties['Description']).includes(` ${process} `));
+      const { Statement: found = [] } = (policy?.Properties['PolicyDocument'] ?? {}) as { Statement?: Statement[] };
+      const statement = found.find(({ Effect, Action }) => Effect === 'Allow' && [Action].flat().includes(action));
+      return [statement?.Resource].flat().map((resource) => /"\/([^"]*)"/.exec(JSON.stringify(resource))?.[1] ?? '');
+    };
+    for (const process of storeProcesses) {
+      expect(patternsOf(process, 's3:GetObject')).toEqual(objectAccess[process].read);
+      expect(patternsOf(process, 's3:PutObject')).toEqual(objectAccess[process].write);
+      expect(patternsOf(process, 's3:DeleteObject')).toEqual(objectAccess[process].delete);
+    }
   });
 
   it('refuses to replace the slot of a unit log', () => {

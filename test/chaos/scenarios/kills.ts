@@ -74,8 +74,8 @@ export const killScenarios: readonly Scenario[] = [
       return onStack({ failpoints: plans.join(',') }, async (chaos) => {
         const outcome = await runThrough(chaos, {
           lines: lines ?? 6,
-          // long enough for a checkpoint
-          tokens: 160,
+          // the longest take beyond the second in which a unit writes no checkpoint, on a quick machine too
+          tokens: 1_000,
           when: 'submitted',
           harm: async () => {},
           deadlineMs: 600_000,
