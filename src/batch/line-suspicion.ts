@@ -12,10 +12,11 @@ import type { LineResult, LogEntry, PlannedUnit } from './records.schema.ts';
  * Q2. After `sharedDeaths` claims without progress a unit's lines run one at a time, in the order of the plan, until
  *     there is progress; each with nothing else beside it in its worker, not even lines of other units. Its log says
  *     when it begins so. A death behind that has one suspect; a death before it has none.
- * Q3. A line whose owner died `deaths` times behind such a beginning, with no progress in between, is set aside.
- * Q4. Kills from outside cannot be told from deaths by the line, but they seldom meet the one line that runs, time and
- *     again, before its first second is over. Progress of any owner since clears the line: a result, or a checkpoint
- *     that is longer than those before.
+ * Q3. A line is set aside when the last `deaths` owners in a row died behind such a beginning of it, with no progress
+ *     in between. One that died before the line began shows that owners also die without it: the count starts over.
+ * Q4. Progress of any owner since clears the line: a result, or a checkpoint that is longer than those before. The
+ *     first tokens of a line that runs alone are saved at once, so that a kill from outside must meet it in the first
+ *     moments of its life, time and again, to look like a death by it.
  */
 export interface LineDeath {
   readonly owner: string;
@@ -68,9 +69,10 @@ export function findSuspect(log: readonly TimedEntry[], unit: PlannedUnit, death
     return next === undefined || !isStuck ? [] : [{ alone, death: { ...claim, replacedMs: next.claimedMs } }];
   });
   const open = unit.lines.find(({ index }) => !finished.has(index))?.index ?? null;
+  const last = dead.slice(-deaths);
   // without a line left, what ends the owners is the end of the unit
-  const counted = dead.filter(({ alone }) => alone === open).map(({ death }) => death);
-  return counted.length < deaths ? null : { lineIndex: open, deaths: counted };
+  if (last.length < deaths || last.some(({ alone }) => alone !== open)) return null;
+  return { lineIndex: open, deaths: last.map(({ death }) => death) };
 }
 
 /** Claims in a row with nothing in between, each owner's last only; null for a unit that is sealed. */

@@ -51,6 +51,9 @@ export interface UnitRunnerDeps {
   readonly logger: Logger;
 }
 
+/** Between two looks for the first tokens of a line that runs alone: about ten tokens of a small model. */
+const firstTokensMs = 150;
+
 /** Ends after which somebody else goes on. */
 const handoverCodes: readonly string[] = ['cancelled.shutdown', 'cancelled.paused'];
 
@@ -97,9 +100,15 @@ export async function runUnit(deps: UnitRunnerDeps, signal: AbortSignal): Promis
     await runAll(todo, lanes, { stop, signal }, async (line) => {
       const seed = seeds.get(line.index) ?? 0;
       const isSuspect = mustRunAlone(log.state.stuckClaims);
-      const beginAlone = isSuspect ? () => log.noteAlone(line.index) : null;
+      const ended = new AbortController();
+      const begin = async (): Promise<void> => {
+        await log.noteAlone(line.index);
+        void saveFirstTokens(deps, writer, ended.signal);
+      };
+      const beginAlone = isSuspect ? begin : null;
       const task = { line, seed, signal: stop.signal, journal: journal.open(line.index), beginAlone };
-      await writer.add(lineResult(deps, line, await deps.runLine(task)));
+      const answer = await deps.runLine(task).finally(() => ended.abort());
+      await writer.add(lineResult(deps, line, answer));
       // it is cleared, and the next one may run beside others, once its result is written
       if (isSuspect) await writer.flush();
     });
@@ -121,6 +130,19 @@ export async function runUnit(deps: UnitRunnerDeps, signal: AbortSignal): Promis
   await failpoint('unit.before-job-end');
   // an owner before us may have left some even after we looked
   await tidy(deps, () => (epoch > 1 ? checkpoints.sweep(null) : checkpoints.clear()));
+}
+
+/** A suspect is cleared by its first tokens, so they are saved as soon as there are any. Ends with the line. */
+async function saveFirstTokens({ log, clock }: UnitRunnerDeps, writer: SegmentWriter, ended: AbortSignal): Promise<void> {
+  try {
+    while (mustRunAlone(log.state.stuckClaims)) {
+      await clock.sleep(firstTokensMs, ended);
+      await writer.askAll();
+      if (!ended.aborted) await writer.flushAll();
+    }
+  } catch {
+    // the line has ended; or a write failed, which is met again by whoever flushes next
+  }
 }
 
 /** An owner that stops in order leaves a word, so that no line is suspected of having ended it (`line-suspicion.ts`). */

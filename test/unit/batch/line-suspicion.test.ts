@@ -50,9 +50,12 @@ describe('findSuspect', () => {
     expect(findSuspect(log, unit, 3)).toBeNull();
     log.push(...alone('j', 1), ...alone('k', 1), ...alone('l', 1), claim('m'));
     expect(findSuspect(log, unit, 3)).toBeNull();
-    log.push(...alone('n'), claim('o'));
+    // owners die without it as well, so only those in a row count
+    log.push(...alone('n'), claim('o'), ...alone('p'), ...alone('q'), claim('r'));
+    expect(findSuspect(log, unit, 3)).toBeNull();
+    log.push(...['s', 't', 'u'].flatMap((owner) => alone(owner)), claim('v'));
     expect(findSuspect(log, unit, 3)).toMatchObject({ lineIndex: 0 });
-    expect(findSuspect(log, unit, 3)?.deaths.map(({ owner }) => owner)).toEqual(['c', 'd', 'n']);
+    expect(findSuspect(log, unit, 3)?.deaths.map(({ owner }) => owner)).toEqual(['s', 't', 'u']);
   });
 
   it('clears the line when anything is written: a result, a checkpoint, a goodbye', () => {

@@ -287,6 +287,29 @@ describe('the next owner of a unit', () => {
   });
 });
 
+describe('a line that runs alone because owners before it ended', () => {
+  it('has its first tokens saved at once, which clears it', async () => {
+    const world = new UnitWorld(1);
+    for (const owner of ['a', 'b']) await openUnitLog(world.memory, tenant, batchId, unitId).claim(owner);
+    const run = runUnit(world.deps(), never);
+    await settle();
+    expect(world.task(0).beginAlone).not.toBeNull();
+    await world.task(0).beginAlone?.();
+    // nothing is written yet
+    await world.pass(150);
+    expect(await world.savedTokens()).toEqual({});
+    world.onAsk = () => world.write(0, 5);
+    await world.pass(150);
+    expect(await world.savedTokens()).toEqual({ 0: 5 });
+    expect((await openUnitLog(world.memory, tenant, batchId, unitId).fold()).stuckClaims).toBe(0);
+    const asked = world.asked.length;
+    await world.pass(150);
+    expect(world.asked).toHaveLength(asked);
+    world.task(0).end();
+    await run;
+  });
+});
+
 describe('a shutdown', () => {
   it.each(['cancelled.shutdown', 'cancelled.paused'] as const)(
     'asks the lines where they are, stops them, and leaves it all to the next owner: %s',
