@@ -1,10 +1,10 @@
 import { Effect, ManagedPolicy, PolicyStatement } from 'aws-cdk-lib/aws-iam';
-import type { IBucket } from 'aws-cdk-lib/aws-s3';
+import type { Bucket } from 'aws-cdk-lib/aws-s3';
 import type { Construct } from 'constructs';
 import { objectAccess, type StoreProcess, storeProcesses } from '../../src/storage/access.contract.ts';
 
 /** One policy a process, for the role it runs under: the objects that its code reads, writes and deletes, and no others. */
-export function buildProcessPolicies(scope: Construct, bucket: IBucket): Readonly<Record<StoreProcess, ManagedPolicy>> {
+export function buildProcessPolicies(scope: Construct, bucket: Bucket): Readonly<Record<StoreProcess, ManagedPolicy>> {
   const policies = storeProcesses.map((process) => {
     const { read, write, delete: removed } = objectAccess[process];
     const allow = (actions: readonly string[], patterns: readonly string[]): PolicyStatement =>
