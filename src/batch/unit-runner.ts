@@ -133,7 +133,11 @@ export async function runUnit(deps: UnitRunnerDeps, signal: AbortSignal): Promis
 }
 
 /** A suspect is cleared by its first tokens, so they are saved as soon as there are any. Ends with the line. */
-async function saveFirstTokens({ log, clock }: UnitRunnerDeps, writer: SegmentWriter, ended: AbortSignal): Promise<void> {
+async function saveFirstTokens(
+  { log, clock }: UnitRunnerDeps,
+  writer: SegmentWriter,
+  ended: AbortSignal,
+): Promise<void> {
   try {
     while (mustRunAlone(log.state.stuckClaims)) {
       await clock.sleep(firstTokensMs, ended);

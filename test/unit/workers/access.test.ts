@@ -1,6 +1,7 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { AppError } from '../../../src/base/errors.ts';
 import { silentLogger } from '../../../src/base/log.ts';
 import {
   BatchStore,
@@ -12,9 +13,8 @@ import {
   WebhookOutbox,
 } from '../../../src/batch/index.ts';
 import { isAllowed, objectAccess, type StoreProcess, storeProcesses } from '../../../src/storage/access.contract.ts';
-import { AppError } from '../../../src/base/errors.ts';
-import { pageKeys } from '../../../src/storage/page-keys.contract.ts';
 import { keys, type ObjectStore } from '../../../src/storage/index.ts';
+import { pageKeys } from '../../../src/storage/page-keys.contract.ts';
 import { buildDocumentSource } from '../../../workers/compose/document-source.ts';
 import { PageStore } from '../../../workers/compose/page-store.ts';
 import { CountingObjectStore, type StoreCall } from '../../support/counting-object-store.ts';
