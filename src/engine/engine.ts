@@ -294,8 +294,6 @@ export class Engine implements EngineService {
         return false;
       }
     } catch (error) {
-      // its rows may hold what made the logits unusable
-      sequence.residence?.slab.clear(sequence);
       this.#end(sequence, (settle) => settle.reject(error));
       return false;
     }

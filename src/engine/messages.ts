@@ -67,7 +67,11 @@ export interface GenerateRequest {
   readonly parallelToolCalls: boolean;
   /** How many leading messages other requests share: they end the prefix that is read once for all. */
   readonly sharedMessages: number;
-  /** Most tokens to produce, reasoning included; null: up to the window. */
+  /**
+   * Most tokens to produce, reasoning included; null: as many as there is room for. Room ends with the model's window,
+   * or with the memory for latents where that holds less (a third of it is one request's): the one thing in an answer
+   * that a larger machine may change, so a caller who wants it equal everywhere gives a number that fits.
+   */
   readonly maxTokens: number | null;
   readonly sampling: SamplingOptions;
   /** Report the log-probability of each token of the content, with so many alternatives (0 to 20); null: none. */

@@ -105,9 +105,10 @@ export class RoundRunner {
   }
 
   async #prefill(decoded: number): Promise<boolean> {
-    const { residents, embeds, breathe, runner, stepTokens } = this.#deps;
+    const { runner, stepTokens, breathe } = this.#deps;
+    if (this.#listJobs().length === 0) return false;
     await breathe();
-    const jobs = listPrefillJobs(residents, this.#embedsInTurn(embeds));
+    const jobs = this.#listJobs();
     const job = choosePrefill(jobs, this.#turn);
     if (job === undefined) return false;
     // an embedding that finds no memory leaves its turn to the others
@@ -121,6 +122,11 @@ export class RoundRunner {
     const most = Math.max(prefillShare(stepTokens, decoded), isAlone ? (runner.bulkTokens ?? 0) : 0);
     await this.#runJob(chosen, most);
     return true;
+  }
+
+  #listJobs(): readonly PrefillTarget[] {
+    const { residents, embeds } = this.#deps;
+    return listPrefillJobs(residents, this.#embedsInTurn(embeds));
   }
 
   /** One embedding at a time, so that their memory is bounded; one that has begun makes way for a better priority only. */

@@ -4,7 +4,6 @@ import type { PrefixCache } from '../../src/engine/kv/prefix-cache.ts';
 
 export const suiteBlockBytes = 16;
 
-const bug = expect.objectContaining({ code: 'bug.invariant' });
 const page = (value: number): Float32Array => new Float32Array(suiteBlockBytes / 4).fill(value);
 
 /** What every cache keeps, however much it keeps: one that keeps nothing is a cache. */
@@ -24,7 +23,7 @@ export function prefixCacheSuite(name: string, open: (budget: BlockBudget) => Pr
     });
 
     it('is empty at first', () => {
-      expect([cache.match(names), cache.peek(names), cache.pageTotal, cache.evictable]).toEqual([0, 0, 0, 0]);
+      expect([cache.match(names), cache.pageTotal, cache.evictable]).toEqual([0, 0, 0]);
       expect(cache.read('a')).toBeUndefined();
       expect(cache.evict(10)).toBe(0);
       expect(cache.stats()).toMatchObject({ pages: 0, bytes: 0, hits: 0, misses: 4, evictions: 0, corrupt: 0 });
@@ -34,7 +33,6 @@ export function prefixCacheSuite(name: string, open: (budget: BlockBudget) => Pr
     it('finds what an insert said it kept, in front of what it did not', () => {
       const kept = fill(names);
       expect(cache.match(names)).toBe(kept);
-      expect(cache.peek(names)).toBe(kept);
       expect(cache.pageTotal).toBe(kept);
       for (const [index, each] of names.entries()) {
         const want = index < kept ? page(index) : undefined;
@@ -47,48 +45,20 @@ export function prefixCacheSuite(name: string, open: (budget: BlockBudget) => Pr
     it('never finds a page without the page before it (P1)', () => {
       expect(cache.insert('b', 'a', page(1))).toBe(false);
       expect(cache.read('b')).toBeUndefined();
-      expect(cache.peek(['b'])).toBe(0);
       fill(['a', 'b']);
       expect(cache.match(['b', 'a'])).toBe(0);
       expect(cache.match(['x', 'b'])).toBe(0);
       cache.checkIntegrity();
     });
 
-    it('keeps locked pages until they are unlocked (P2)', () => {
-      const kept = fill(names);
-      const lock = cache.lock(names, kept);
-      expect(lock.names).toEqual(names.slice(0, kept));
-      expect(cache.evictable).toBe(0);
-      expect(cache.evict(10)).toBe(0);
-      expect(cache.peek(names)).toBe(kept);
-      cache.checkIntegrity();
-      cache.unlock(lock);
-      cache.checkIntegrity();
-      expect(cache.evict(10)).toBe(kept);
-      expect(cache.pageTotal).toBe(0);
-      cache.checkIntegrity();
-    });
-
-    it('rejects a lock on pages it has not, and ending a lock twice', () => {
-      const kept = fill(names);
-      expect(() => cache.lock(names, kept + 1)).toThrow(bug);
-      expect(() => cache.lock([], 1)).toThrow(bug);
-      const lock = cache.lock(names, 0);
-      cache.unlock(lock);
-      expect(() => cache.unlock(lock)).toThrow(bug);
-      expect(() => cache.unlock({ names: [] })).toThrow(bug);
-      cache.checkIntegrity();
-    });
-
-    it('gives way to the working memory of the engine, and to nothing when locked (P4)', () => {
+    it('gives way to the working memory of the engine (P3)', () => {
       const kept = fill(names);
       expect(budget.cached).toBe(kept);
       expect(budget.free).toBe(3 - kept);
-      const lock = cache.lock(names, kept);
-      expect(budget.take('run', 3 - kept)).toBe(true);
-      expect(budget.take('run', 1)).toBe(false);
-      cache.unlock(lock);
-      expect(budget.take('run', kept)).toBe(true);
+      expect(cache.evictable).toBe(kept);
+      expect(budget.take('run', 4)).toBe(false);
+      expect(cache.pageTotal).toBe(kept);
+      expect(budget.take('run', 3)).toBe(true);
       expect(cache.pageTotal).toBe(0);
       expect(cache.insert('a', null, page(0))).toBe(false);
       cache.checkIntegrity();

@@ -64,6 +64,7 @@ function runFake(
     for (let row = 0; row < start; row++) {
       fold = checkRow(input, index, row, fold, text);
     }
+    checkMasked(input, index, start - prefixRows);
     for (let at = 0; at < tokenIds.length; at++) {
       const token = tokenIds[at] ?? 0;
       fold = mix(fold, token);
@@ -107,6 +108,15 @@ function checkRow(input: StepInput, index: number, row: number, before: number, 
   }
   if (fold !== mix(before, text[row] ?? 0)) invariant(false, `row ${row} of sequence ${index} is of another text`);
   return fold;
+}
+
+/** Rows behind those that are there are read too, masked: they must be finite, since NaN times zero is NaN. */
+function checkMasked({ suffix, suffixRows }: StepInput, index: number, row: number): void {
+  for (const layer of suffix) {
+    const rows = layer.subarray((index * suffixRows + row) * width, (index + 1) * suffixRows * width);
+    if (!rows.every(Number.isFinite))
+      invariant(false, `sequence ${index} has rows behind row ${row} that are not finite`);
+  }
 }
 
 /** 23 bits, exact in float32. */

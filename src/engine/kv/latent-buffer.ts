@@ -15,6 +15,8 @@ export class LatentBuffer {
   readonly #width: number;
   #capacityRows = 0;
   #layers: Float32Array[] = [];
+  /** What was read last: decode runs read the same rows again and again. */
+  #lastView: { readonly start: number; readonly end: number; readonly layers: LatentLayers } | null = null;
 
   constructor(layerTotal: number, width: number, rows = 1) {
     this.#layerTotal = layerTotal;
@@ -34,19 +36,25 @@ export class LatentBuffer {
       return grown;
     });
     this.#capacityRows = capacity;
+    this.#lastView = null;
   }
 
   /** Gives its memory back; nothing can be read any more. */
   release(): void {
     this.#layers = [];
     this.#capacityRows = 0;
+    this.#lastView = null;
   }
 
-  /** Views of rows [start, start + rows) without copying, `rows` rounded up to `step`. */
+  /** Views of rows [start, start + rows) without copying, `rows` rounded up to `step`; the same arrays when asked again. */
   view(rows: number, start = 0, step: number = blockRows): LatentLayers {
     const end = start + roundRows(rows, step);
     invariant(end <= this.#capacityRows, `rows to ${end} of a buffer of ${this.#capacityRows}`);
-    return this.#layers.map((layer) => layer.subarray(start * this.#width, end * this.#width));
+    const last = this.#lastView;
+    if (last !== null && last.start === start && last.end === end) return last.layers;
+    const layers = this.#layers.map((layer) => layer.subarray(start * this.#width, end * this.#width));
+    this.#lastView = { start, end, layers };
+    return layers;
   }
 
   /** Stores `latents` [layers, tokens, width] as rows [start, start + tokens). */

@@ -1,14 +1,13 @@
 import { invariant } from '../../base/invariant.ts';
 import type { TierStats } from '../messages.ts';
 import type { BlockBudget } from './block-budget.ts';
-import type { PageLock, PrefixCache } from './prefix-cache.ts';
+import type { PrefixCache } from './prefix-cache.ts';
 
 /** Keeps nothing: what an engine computes with it is what one with a real cache has to compute. */
 export class NoPrefixCache implements PrefixCache {
   readonly pageTotal = 0;
   readonly evictable = 0;
   readonly #budget: BlockBudget;
-  readonly #locks = new Set<PageLock>();
   #misses = 0;
 
   constructor(budget: BlockBudget) {
@@ -19,21 +18,6 @@ export class NoPrefixCache implements PrefixCache {
   match(names: readonly string[]): number {
     this.#misses += names.length;
     return 0;
-  }
-
-  peek(): number {
-    return 0;
-  }
-
-  lock(_names: readonly string[], count: number): PageLock {
-    invariant(count === 0, `${count} pages to lock, 0 of them are cached`);
-    const lock: PageLock = { names: [] };
-    this.#locks.add(lock);
-    return lock;
-  }
-
-  unlock(lock: PageLock): void {
-    invariant(this.#locks.delete(lock), 'a page lock is ended twice');
   }
 
   read(): undefined {

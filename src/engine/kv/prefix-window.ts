@@ -87,16 +87,17 @@ export class PrefixWindows {
 
   /**
    * Holds the window of a prefix and starts to fill it when it is new.
-   * @param tokenIds of its `names.length * 256` rows
+   * @param tokens those of its `names.length * 256` rows first
    * @returns null, with nothing changed, when there is no room
    */
-  acquire(names: readonly string[], tokenIds: Int32Array): PrefixWindow | null {
+  acquire(names: readonly string[], tokens: ArrayLike<number>): PrefixWindow | null {
     const key = names.at(-1) ?? '';
     let window = this.#windows.get(key);
     if (window === undefined) {
       // first of all a use of its pages, so that others are evicted to make room for it
       this.#pages.match(names);
       if (!this.reserve(owner, names.length)) return null;
+      const tokenIds = Int32Array.from({ length: names.length * blockRows }, (_, row) => tokens[row] ?? 0);
       window = new PrefixWindow(names, tokenIds, this.#shape);
       this.#fill(window);
     }

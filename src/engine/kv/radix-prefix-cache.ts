@@ -2,19 +2,18 @@ import { invariant } from '../../base/invariant.ts';
 import type { TierStats } from '../messages.ts';
 import type { PageLatents } from '../ports.ts';
 import type { BlockBudget } from './block-budget.ts';
-import type { PageLock, PrefixCache } from './prefix-cache.ts';
+import type { PrefixCache } from './prefix-cache.ts';
 import { type UseLink, UseOrder } from './use-order.ts';
 
 /**
  * A radix tree whose edges are whole pages. A page's name contains its parent's (`page-name.ts`), so one map of names
  * with parent links is the tree; branches need no search.
  *
- * Beside P1 to P4 (`prefix-cache.ts`):
- * R1 `childTotal` and `locks` of a page are what its children and the live locks say; a lock counts on every page of
- *    its path, so an unlocked page has no locked page behind it.
- * R2 The order of use holds exactly the unlocked pages, each before its parent, so its oldest page is always a leaf and
- *    evicting is taking the oldest. To keep that, a path is touched from its last page to its first, and a new page
- *    goes just before its parent.
+ * Beside P1 to P3 (`prefix-cache.ts`):
+ * R1 `childTotal` of a page is how many children it has.
+ * R2 In the order of use every page is before its parent, so its oldest page is always a leaf and evicting is taking
+ *    the oldest. To keep that, a path is touched from its last page to its first, and a new page goes just before its
+ *    parent.
  * R3 The map lists a page behind its parent.
  *
  * Every call costs O(pages named in it); `evict` O(pages taken); `insert` O(1), or O(depth) when the pages before the
@@ -26,15 +25,12 @@ interface CachedPage extends UseLink<CachedPage> {
   readonly parent: CachedPage | undefined;
   readonly latents: PageLatents;
   childTotal: number;
-  locks: number;
 }
 
 export class RadixPrefixCache implements PrefixCache {
   readonly #budget: BlockBudget;
   readonly #pages = new Map<string, CachedPage>();
-  readonly #unlocked = new UseOrder<CachedPage>();
-  readonly #locks = new Map<PageLock, readonly CachedPage[]>();
-  #lockedTotal = 0;
+  readonly #order = new UseOrder<CachedPage>();
   #hits = 0;
   #misses = 0;
   #writes = 0;
@@ -50,50 +46,18 @@ export class RadixPrefixCache implements PrefixCache {
   }
 
   get evictable(): number {
-    return this.#pages.size - this.#lockedTotal;
+    return this.#pages.size;
   }
 
   match(names: readonly string[]): number {
     const path = this.#path(names, names.length);
     for (const page of path.toReversed()) {
-      if (page.locks > 0) continue;
-      this.#unlocked.remove(page);
-      this.#unlocked.addNewest(page);
+      this.#order.remove(page);
+      this.#order.addNewest(page);
     }
     this.#hits += path.length;
     this.#misses += names.length - path.length;
     return path.length;
-  }
-
-  peek(names: readonly string[]): number {
-    return this.#path(names, names.length).length;
-  }
-
-  lock(names: readonly string[], count: number): PageLock {
-    const path = this.#path(names, count);
-    invariant(path.length === count, `${count} pages to lock, ${path.length} of them are cached`);
-    for (const page of path) {
-      if (page.locks === 0) {
-        this.#unlocked.remove(page);
-        this.#lockedTotal++;
-      }
-      page.locks++;
-    }
-    const lock: PageLock = { names: names.slice(0, count) };
-    this.#locks.set(lock, path);
-    return lock;
-  }
-
-  unlock(lock: PageLock): void {
-    const path = this.#locks.get(lock);
-    invariant(path !== undefined, 'a page lock is ended twice');
-    this.#locks.delete(lock);
-    for (const page of path.toReversed()) {
-      page.locks--;
-      if (page.locks > 0) continue;
-      this.#unlocked.addNewest(page);
-      this.#lockedTotal--;
-    }
   }
 
   read(name: string): PageLatents | undefined {
@@ -112,11 +76,11 @@ export class RadixPrefixCache implements PrefixCache {
     if (parentName !== null && parent === undefined) return false;
     if (this.#budget.free === 0 && !this.#evictOldest(parent)) return false;
     invariant(this.#budget.takeCached(), `no block for page ${name}, though one was made free`);
-    const page: CachedPage = { name, parent, latents, childTotal: 0, locks: 0, older: undefined, newer: undefined };
+    const page: CachedPage = { name, parent, latents, childTotal: 0, older: undefined, newer: undefined };
     this.#pages.set(name, page);
     if (parent !== undefined) parent.childTotal++;
-    if (parent === undefined || parent.locks > 0) this.#unlocked.addNewest(page);
-    else this.#unlocked.addOlderThan(parent, page);
+    if (parent === undefined) this.#order.addNewest(page);
+    else this.#order.addOlderThan(parent, page);
     this.#writes++;
     return true;
   }
@@ -165,10 +129,10 @@ export class RadixPrefixCache implements PrefixCache {
 
   /** Takes out the page used longest ago, leaving `kept` and so all before it; false when there is none. */
   #evictOldest(kept: CachedPage | undefined): boolean {
-    let page = this.#unlocked.oldest;
+    let page = this.#order.oldest;
     while (page !== undefined && (page === kept || page.childTotal > 0)) page = page.newer;
     if (page === undefined) return false;
-    this.#unlocked.remove(page);
+    this.#order.remove(page);
     this.#pages.delete(page.name);
     if (page.parent !== undefined) page.parent.childTotal--;
     this.#budget.giveCached();
@@ -190,7 +154,6 @@ export class RadixPrefixCache implements PrefixCache {
   /** P1, R1, R3. */
   #checkTree(): void {
     const children = new Map<CachedPage, number>();
-    const locks = new Map<CachedPage, number>();
     const seen = new Set<CachedPage>();
     for (const page of this.#pages.values()) {
       const { parent } = page;
@@ -201,32 +164,22 @@ export class RadixPrefixCache implements PrefixCache {
       if (parent !== undefined) children.set(parent, (children.get(parent) ?? 0) + 1);
       seen.add(page);
     }
-    for (const path of this.#locks.values()) for (const page of path) locks.set(page, (locks.get(page) ?? 0) + 1);
-    let lockedTotal = 0;
     for (const page of this.#pages.values()) {
       const childTotal = children.get(page) ?? 0;
       invariant(
         page.childTotal === childTotal,
         `page ${page.name} counts ${page.childTotal} children, it has ${childTotal}`,
       );
-      const lockTotal = locks.get(page) ?? 0;
-      invariant(page.locks === lockTotal, `page ${page.name} counts ${page.locks} locks, it has ${lockTotal}`);
-      if (page.locks > 0) lockedTotal++;
     }
-    invariant(locks.size === lockedTotal, `${locks.size} pages are locked, ${lockedTotal} of them are kept`);
-    invariant(this.#lockedTotal === lockedTotal, `${this.#lockedTotal} locked pages counted, there are ${lockedTotal}`);
   }
 
   /** R2. */
   #checkOrder(): void {
-    const order = this.#unlocked.list();
-    invariant(order.length === this.evictable, `${order.length} pages in order of use, ${this.evictable} are unlocked`);
+    const order = this.#order.list();
+    invariant(order.length === this.#pages.size, `${order.length} pages in order of use, ${this.#pages.size} are kept`);
     const seen = new Set<CachedPage>();
     for (const page of order) {
-      invariant(
-        this.#pages.get(page.name) === page && page.locks === 0,
-        `page ${page.name} in order of use is not unlocked`,
-      );
+      invariant(this.#pages.get(page.name) === page, `page ${page.name} in order of use is not kept`);
       invariant(page.parent === undefined || !seen.has(page.parent), `page ${page.name} is newer than its parent`);
       seen.add(page);
     }

@@ -1,6 +1,7 @@
 import { invariant } from '../../base/invariant.ts';
 import { blockRows, type LatentLayers } from '../ports.ts';
 import type { BlockBudget } from './block-budget.ts';
+import { type RunRows, SlotRows } from './slot-rows.ts';
 
 /** What a slab keeps the rows of. A member's place may change with every call that adds, promotes or removes one. */
 export interface SlabMember {
@@ -18,37 +19,32 @@ export interface SlabShape {
 }
 
 /**
- * The own rows of sequences that run together: one `[capacity, rows, width]` float32 array a layer, so that a run reads
- * any neighbours without copying.
+ * The own rows of sequences that run together, in slots side by side, so that a run reads any neighbours without
+ * copying.
  *
  * | slots                  | members                                   |
  * |------------------------|-------------------------------------------|
  * | [0, decoding)          | decode: one run reads all of them         |
  * | [decoding, total)      | still prefill rows of their own           |
- * | [total, capacity)      | nobody; stale rows, finite                |
+ * | [total, capacity)      | nobody                                    |
  *
  * S1 Every member has one slot, and the table holds after every call.
  * S2 The budget's blocks held for `owner` are exactly those of the capacity.
- * S3 Rows never written are zero or those of an earlier member, never infinite or NaN: they are masked, not skipped.
+ * S3 Of an earlier member's rows a later one sees nothing (R1 of `SlotRows`).
  */
 export class Slab<Member extends SlabMember> {
   readonly rows: number;
-  readonly #shape: SlabShape;
   readonly #budget: BlockLender;
   readonly #owner: string;
-  readonly #slotFloats: number;
   readonly #members: Member[] = [];
   #decoding = 0;
-  #capacity = 0;
-  readonly #layers: Float32Array[];
+  readonly #slots: SlotRows;
 
   constructor(shape: SlabShape, budget: BlockLender, owner: string) {
     this.rows = shape.rows;
-    this.#shape = shape;
     this.#budget = budget;
     this.#owner = owner;
-    this.#slotFloats = shape.rows * shape.latentWidth;
-    this.#layers = Array.from({ length: shape.layers }, () => new Float32Array(0));
+    this.#slots = new SlotRows(shape);
   }
 
   get members(): readonly Member[] {
@@ -59,23 +55,20 @@ export class Slab<Member extends SlabMember> {
     return this.#members.slice(0, this.#decoding);
   }
 
-  get prefilling(): readonly Member[] {
-    return this.#members.slice(this.#decoding);
-  }
-
   get capacity(): number {
-    return this.#capacity;
+    return this.#slots.capacity;
   }
 
   /** Blocks that one more member would take beyond those held. */
   get blocksForOneMore(): number {
-    return this.#blocksOf(this.#capacityForOneMore()) - this.#blocksOf(this.#capacity);
+    return this.#blocksOf(this.#capacityForOneMore()) - this.#blocksOf(this.capacity);
   }
 
   /** Adds a member that prefills. False, with nothing changed, when the budget has no room. */
   add(member: Member): boolean {
     if (!this.#resize(this.#capacityForOneMore())) return false;
     member.slot = this.#members.push(member) - 1;
+    this.#slots.open(member.slot);
     return true;
   }
 
@@ -99,40 +92,26 @@ export class Slab<Member extends SlabMember> {
     }
     this.#move(this.#members.length - 1, hole);
     this.#members.pop();
-    // give memory back in big steps only, so that a member coming and going does not copy all others
-    if (this.#members.length <= this.#capacity / 4) this.#resize(capacityFor(this.#members.length));
+    // give memory back in big steps only: what comes back to be used again costs more than what stays
+    if (this.#members.length <= this.capacity / 4) this.#resize(capacityFor(this.#members.length));
   }
 
   /** Gives back what `remove` has kept for the next members; false when that is nothing. */
   trim(): boolean {
     const capacity = capacityFor(this.#members.length);
-    return capacity < this.#capacity && this.#resize(capacity);
+    return capacity < this.capacity && this.#resize(capacity);
   }
 
   /** Rows of `count` neighbours from slot `first` on: `[count, rows, width]` a layer, not copied. */
   view(first: number, count: number): LatentLayers {
     invariant(first + count <= this.#members.length, `slots to ${first + count} of ${this.#members.length} members`);
-    return this.#layers.map((layer) => layer.subarray(first * this.#slotFloats, (first + count) * this.#slotFloats));
+    return this.#slots.view(first, count);
   }
 
-  /**
-   * Stores the first `tokens` rows that sequence `index` of a run of `total`, each padded to `padded`, has gained.
-   * @param latents [layers, total, padded, width]
-   * @param row of its own rows, where they begin
-   */
-  store(
-    member: Member,
-    row: number,
-    tokens: number,
-    { latents, index, total, padded }: { latents: Float32Array; index: number; total: number; padded: number },
-  ): void {
-    invariant(row + tokens <= this.rows, `own rows to ${row + tokens} of ${this.rows}`);
-    const { latentWidth } = this.#shape;
-    const at = member.slot * this.#slotFloats + row * latentWidth;
-    this.#layers.forEach((layer, number) => {
-      const from = (number * total + index) * padded * latentWidth;
-      layer.set(latents.subarray(from, from + tokens * latentWidth), at);
-    });
+  /** Stores the first `tokens` rows that the member has gained in a run, as own rows from `row` on. */
+  store(member: Member, row: number, tokens: number, gained: RunRows): void {
+    this.#check(member);
+    this.#slots.store(member.slot, row, tokens, gained);
   }
 
   /** Stores a page `[layers, 256, width]` as own rows from `row` on. */
@@ -142,12 +121,7 @@ export class Slab<Member extends SlabMember> {
 
   /** A copy of 256 own rows from `row` on, as a page. */
   copyPage(member: Member, row: number): Float32Array {
-    const { layers, latentWidth } = this.#shape;
-    const floats = blockRows * latentWidth;
-    const page = new Float32Array(layers * floats);
-    const at = member.slot * this.#slotFloats + row * latentWidth;
-    for (const [number, layer] of this.#layers.entries()) page.set(layer.subarray(at, at + floats), number * floats);
-    return page;
+    return this.#slots.copyPage(member.slot, row);
   }
 
   isDecoding(member: Member): boolean {
@@ -161,20 +135,11 @@ export class Slab<Member extends SlabMember> {
     const slot = member.slot;
     if (!target.add(member)) return false;
     const targetSlot = member.slot;
-    this.#layers.forEach((layer, number) => {
-      const rows = layer.subarray(slot * this.#slotFloats, (slot + 1) * this.#slotFloats);
-      target.#layers[number]?.set(rows, targetSlot * target.#slotFloats);
-    });
+    target.#slots.copy(this.#slots, slot, targetSlot);
     member.slot = slot;
     this.remove(member);
     member.slot = targetSlot;
     return true;
-  }
-
-  /** S3 for a member whose rows cannot be trusted. */
-  clear(member: Member): void {
-    const from = member.slot * this.#slotFloats;
-    for (const layer of this.#layers) layer.fill(0, from, from + this.#slotFloats);
   }
 
   /** S1 and S2. */
@@ -184,7 +149,7 @@ export class Slab<Member extends SlabMember> {
     });
     invariant(this.#decoding <= this.#members.length, `${this.#decoding} of ${this.#members.length} members decode`);
     const held = this.#budget.heldBy(this.#owner);
-    const own = this.#blocksOf(this.#capacity);
+    const own = this.#blocksOf(this.capacity);
     invariant(held === own, `${this.#owner} holds ${held} blocks for a capacity of ${own}`);
   }
 
@@ -193,7 +158,7 @@ export class Slab<Member extends SlabMember> {
   }
 
   #capacityForOneMore(): number {
-    return Math.max(this.#capacity, capacityFor(this.#members.length + 1));
+    return Math.max(this.capacity, capacityFor(this.#members.length + 1));
   }
 
   #blocksOf(capacity: number): number {
@@ -201,36 +166,21 @@ export class Slab<Member extends SlabMember> {
   }
 
   #resize(capacity: number): boolean {
-    if (capacity === this.#capacity) return true;
-    const change = this.#blocksOf(capacity) - this.#blocksOf(this.#capacity);
+    const change = this.#blocksOf(capacity) - this.#blocksOf(this.capacity);
     if (change > 0 && !this.#budget.take(this.#owner, change)) return false;
     if (change < 0) this.#budget.give(this.#owner, -change);
-    const kept = Math.min(capacity, this.#capacity) * this.#slotFloats;
-    // one layer at a time, so that old and new are never there twice as a whole: the books know one of them only
-    for (const [number, layer] of this.#layers.entries()) {
-      const resized = new Float32Array(capacity * this.#slotFloats);
-      resized.set(layer.subarray(0, kept));
-      this.#layers[number] = resized;
-    }
-    this.#capacity = capacity;
+    if (capacity !== this.capacity) this.#slots.resize(capacity);
     return true;
   }
 
   #move(from: number, to: number): void {
     if (from === to) return;
-    for (const layer of this.#layers) {
-      layer.copyWithin(to * this.#slotFloats, from * this.#slotFloats, (from + 1) * this.#slotFloats);
-    }
+    this.#slots.copy(this.#slots, from, to);
     this.#put(to, this.#members[from]);
   }
 
   #swap(one: Member, other: Member): void {
-    const [low, high] = [one.slot * this.#slotFloats, other.slot * this.#slotFloats];
-    for (const layer of this.#layers) {
-      const kept = layer.slice(low, low + this.#slotFloats);
-      layer.copyWithin(low, high, high + this.#slotFloats);
-      layer.set(kept, high);
-    }
+    this.#slots.swap(one.slot, other.slot);
     const slot = one.slot;
     this.#put(other.slot, one);
     this.#put(slot, other);

@@ -2,19 +2,19 @@ import type { Tensor } from 'onnxruntime-node';
 import { AppError } from '../../base/errors.ts';
 import { invariant } from '../../base/invariant.ts';
 import { type Logger, silentLogger } from '../../base/log.ts';
-import { type LayerRange, prefixInput, suffixInput } from '../model/architectures/deepseek-v3.ts';
+import type { LayerRange } from '../model/architectures/deepseek-v3.ts';
 import type { Precision } from '../model/layer-weights.ts';
 import { type AttentionForm, rowStep } from '../model/layers/attention.ts';
 import { expandedRows, headsAtOnce } from '../model/layers/expanded.ts';
-import { computeRotaryRows, inverseFrequencies } from '../model/layers/rotary.ts';
 import { type LoadedModel, loadModelFolder } from '../model/load-model.ts';
 import { latentWidth, type ModelConfig } from '../model/model-config.ts';
-import { blockRows, type ModelRunner, type StepInput, type StepOutput, type StepSequence } from '../ports.ts';
+import { blockRows, type ModelRunner, type StepInput, type StepOutput } from '../ports.ts';
 import { engineDigest } from './engine-digest.ts';
 import { type OpenGraphs, openGraphs } from './open-graphs.ts';
 import { floatTensor, intTensor, type OrtFeeds } from './ort-session.ts';
 import { joinFloats, longestOf, runInParts } from './run-in-parts.ts';
 import { planStages } from './stage-plan.ts';
+import { StepFeeds, selectRows } from './step-feeds.ts';
 
 export interface OrtRunnerOptions {
   readonly precision: Precision;
@@ -70,10 +70,9 @@ class OrtRunner implements CheckpointRunner {
   readonly weightsDigest: string;
   readonly #graphs: OpenGraphs;
   readonly #ranges: readonly LayerRange[];
-  readonly #frequencies: Float32Array;
-  readonly #attentionFactor: number;
   readonly #heads: number;
   readonly #maxScores: number;
+  readonly #feeds: StepFeeds;
   #runMs = 0;
 
   constructor(
@@ -97,8 +96,7 @@ class OrtRunner implements CheckpointRunner {
     this.#ranges = ranges;
     this.#heads = config.heads;
     this.#maxScores = maxScores;
-    this.#frequencies = inverseFrequencies(config.rope, config.ropeWidth);
-    this.#attentionFactor = config.rope.yarn?.attentionFactor ?? 1;
+    this.#feeds = new StepFeeds(config);
   }
 
   get runMs(): number {
@@ -125,11 +123,11 @@ class OrtRunner implements CheckpointRunner {
   }
 
   async #runPart(input: StepInput): Promise<StepOutput> {
-    const feeds = this.#buildFeeds(input);
+    const feeds = this.#feeds.common(input);
     const latents: Float32Array[] = [];
     let hidden: Tensor | undefined;
     for (const [index, session] of this.#graphs.stages.entries()) {
-      const own = this.#layerFeeds(input, this.#ranges[index] ?? noLayers);
+      const own = this.#feeds.layers(input, this.#ranges[index] ?? noLayers);
       if (hidden !== undefined) own['hidden_in'] = hidden;
       const outputs = await this.#time(session.run({ ...feeds, ...own }));
       hidden = outputs['hidden'];
@@ -154,7 +152,7 @@ class OrtRunner implements CheckpointRunner {
     const outputs = await this.#time(
       this.#graphs.top.run({
         ...feeds,
-        ...this.#layerFeeds(input, { first: this.layers - 1, end: this.layers }),
+        ...this.#feeds.layers(input, { first: this.layers - 1, end: this.layers }),
         hidden_in: hidden,
         new_rows: floatTensor(newRows, [sequences.length, tokens, this.latentWidth]),
         select: intTensor(select, [select.length]),
@@ -171,45 +169,6 @@ class OrtRunner implements CheckpointRunner {
     return result;
   }
 
-  #buildFeeds({ sequences, prefixRows }: StepInput): OrtFeeds {
-    const total = sequences.length;
-    const tokens = longestOf(sequences);
-    const pairs = this.#frequencies.length;
-    const cos = new Float32Array(total * tokens * pairs);
-    const sin = new Float32Array(total * tokens * pairs);
-    for (const [index, { start }] of sequences.entries()) {
-      const turned = computeRotaryRows(this.#frequencies, this.#attentionFactor, start, tokens);
-      cos.set(turned.cos, index * tokens * pairs);
-      sin.set(turned.sin, index * tokens * pairs);
-    }
-    const ids = new BigInt64Array(total * tokens);
-    sequences.forEach(({ tokenIds }, index) => {
-      for (let at = 0; at < tokenIds.length; at++) ids[index * tokens + at] = BigInt(tokenIds[at] ?? 0);
-    });
-    return {
-      ids: intTensor(ids, [total, tokens]),
-      write: intTensor(
-        BigInt64Array.from(sequences, ({ start }) => BigInt(start - prefixRows)),
-        [total],
-      ),
-      cos: floatTensor(cos, [total * tokens, pairs]),
-      sin: floatTensor(sin, [total * tokens, pairs]),
-    };
-  }
-
-  #layerFeeds({ sequences, prefix, prefixRows, suffix, suffixRows }: StepInput, layers: LayerRange) {
-    const width = this.latentWidth;
-    const total = sequences.length;
-    const feeds: Record<string, Tensor> = {};
-    for (let layer = layers.first; layer < layers.end; layer++) {
-      const shared = view(prefix[layer], prefixRows * width);
-      const own = view(suffix[layer], total * suffixRows * width);
-      feeds[prefixInput(layer)] = floatTensor(shared, [prefixRows, width]);
-      feeds[suffixInput(layer)] = floatTensor(own, [total, suffixRows, width]);
-    }
-    return feeds;
-  }
-
   #check({ sequences, prefix, prefixRows, suffix, suffixRows }: StepInput): void {
     const tokens = longestOf(sequences);
     invariant(sequences.length > 0 && sequences.every(({ tokenIds }) => tokenIds.length > 0), 'a step has tokens');
@@ -217,14 +176,16 @@ class OrtRunner implements CheckpointRunner {
     invariant(prefixRows % blockRows === 0, `prefix of ${prefixRows} rows`);
     invariant(suffixRows > 0 && suffixRows % this.rowStep === 0, `suffix of ${suffixRows} rows`);
     for (const { start, tokenIds, wanted } of sequences) {
-      invariant(wanted >= 0 && wanted <= tokenIds.length, `${wanted} rows are wanted of ${tokenIds.length}`);
+      // a message costs more than its check, and these are made for every token
+      const isPart = wanted >= 0 && wanted <= tokenIds.length;
+      if (!isPart) invariant(false, `${wanted} rows are wanted of ${tokenIds.length}`);
       const room = prefixRows + suffixRows;
       const fits = prefixRows <= start && start + tokens <= room;
-      invariant(fits, `${tokens} rows from ${start}, behind a prefix of ${prefixRows}, room for ${room}`);
+      if (!fits) invariant(false, `${tokens} rows from ${start}, behind a prefix of ${prefixRows}, room for ${room}`);
       for (let at = 0; at < tokenIds.length; at++) {
         const id = tokenIds[at] ?? -1;
         const isKnown = id >= 0 && id < this.vocabularySize;
-        invariant(isKnown, `token id ${id} outside the vocabulary of ${this.vocabularySize}`);
+        if (!isKnown) invariant(false, `token id ${id} outside the vocabulary of ${this.vocabularySize}`);
       }
       const end = start + tokenIds.length;
       if (end > this.contextTokens) {
@@ -237,20 +198,7 @@ class OrtRunner implements CheckpointRunner {
   }
 }
 
-/** Rows over all sequences, each padded to `tokens`. */
-function selectRows(sequences: readonly StepSequence[], tokens: number): BigInt64Array {
-  const rows = sequences.flatMap(({ tokenIds, wanted }, index) =>
-    Array.from({ length: wanted }, (_, at) => BigInt(index * tokens + tokenIds.length - wanted + at)),
-  );
-  return BigInt64Array.from(rows);
-}
-
 function floatsOf(tensor: { readonly data: unknown } | undefined): Float32Array {
   invariant(tensor?.data instanceof Float32Array, 'outputs are float32');
   return tensor.data;
-}
-
-function view(values: Float32Array | undefined, length: number): Float32Array {
-  invariant(values !== undefined && values.length >= length, `latents hold ${values?.length}, a step reads ${length}`);
-  return values.subarray(0, length);
 }

@@ -64,8 +64,7 @@ export class Residents {
       return blocks <= this.windows.available;
     };
     if (!fits() && !(this.#trim() && fits())) return false;
-    const tokenIds = Int32Array.from(sequence.tokens.slice(0, names.length * blockRows));
-    const window = this.windows.acquire(names, tokenIds);
+    const window = this.windows.acquire(names, sequence.tokens);
     if (window === null) return false;
     const slab = this.#slab(window.key, sequence.ownRows);
     if (!slab.add(sequence)) {

@@ -261,6 +261,37 @@ describe('Engine', () => {
     expect(budget.held).toBe(0);
   });
 
+  it('leaves no rows that are not numbers to whoever comes next', async () => {
+    const runner = openFakeRunner({ vocabularySize: byteVocabulary });
+    let total = 0;
+    const broken = {
+      ...runner,
+      runMs: 0,
+      run: async (input: Parameters<typeof runner.run>[0]) => {
+        const output = await runner.run(input);
+        total++;
+        // rows of a prompt that nobody has asked logits of yet
+        if (total === 1) output.latents.fill(Number.NaN);
+        return output;
+      },
+    };
+    const { engine, budget } = openTestEngine(broken, { maxSequences: 1 });
+    const long = generateRequest('a', { messages: [chatMessage('user', 'x'.repeat(600))] });
+    const short = generateRequest('b', { messages: [chatMessage('user', 'y'.repeat(550))] });
+    const settled = await Promise.allSettled(
+      [long, short].map((each) => engine.generate(each, new RecordingListener())),
+    );
+    expect(settled.map(({ status }) => status)).toEqual(['rejected', 'fulfilled']);
+    expect(budget.held).toBe(0);
+  });
+
+  it('ends an answer without a limit where memory ends', async () => {
+    const { submit } = setUp({ blocks: 9 });
+    const result = await submit(ask('a', 1, { maxTokens: null, ...withoutEnd }));
+    expect(result).toMatchObject({ finishReason: 'length' });
+    expect(result.promptTokens + result.completionTokens).toBe(3 * 256);
+  });
+
   it('ends the requests of a run that failed, and goes on with others', async () => {
     let isBroken = true;
     const { submit, finish } = setUp(

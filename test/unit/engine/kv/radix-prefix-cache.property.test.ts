@@ -1,25 +1,18 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { BlockBudget } from '../../../../src/engine/kv/block-budget.ts';
-import type { PageLock } from '../../../../src/engine/kv/prefix-cache.ts';
 import { RadixPrefixCache } from '../../../../src/engine/kv/radix-prefix-cache.ts';
 
 /**
- * The cache beside a model that has no clever structure: a list of names by last use, parents read off the names,
- * locks as plain lists. A name is its path ("0", "01", "012"), so a text is a string of digits.
+ * The cache beside a model that has no clever structure: a list of names by last use, parents read off the names. A
+ * name is its path ("0", "01", "012"), so a text is a string of digits.
  */
 
 const blockBytes = 4;
 
-interface Lock {
-  readonly names: readonly string[];
-  readonly real: PageLock;
-}
-
 class Model {
   /** Oldest first. */
   order: string[] = [];
-  locks: Lock[] = [];
   held = 0;
   readonly total: number;
 
@@ -29,10 +22,6 @@ class Model {
 
   get free(): number {
     return this.total - this.order.length - this.held;
-  }
-
-  isLocked(name: string): boolean {
-    return this.locks.some((lock) => lock.names.includes(name));
   }
 
   matched(names: readonly string[]): readonly string[] {
@@ -47,10 +36,7 @@ class Model {
 
   evictOne(kept: string | null): boolean {
     const victim = this.order.find(
-      (name) =>
-        name !== kept &&
-        !this.isLocked(name) &&
-        !this.order.some((other) => other.length > name.length && other.startsWith(name)),
+      (name) => name !== kept && !this.order.some((other) => other.length > name.length && other.startsWith(name)),
     );
     if (victim === undefined) return false;
     this.order = this.order.filter((name) => name !== victim);
@@ -61,8 +47,8 @@ class Model {
     if (this.order.includes(name)) return true;
     if (parent !== null && !this.order.includes(parent)) return false;
     if (this.free === 0 && !this.evictOne(parent)) return false;
-    // as recent as its parent; a locked parent is in use now
-    const place = parent === null || this.isLocked(parent) ? this.order.length : this.order.indexOf(parent);
+    // as recent as its parent
+    const place = parent === null ? this.order.length : this.order.indexOf(parent);
     this.order.splice(place, 0, name);
     return true;
   }
@@ -76,8 +62,6 @@ const command = fc.oneof(
   { weight: 6, arbitrary: fc.record({ type: fc.constant('insert' as const), names: text }) },
   { weight: 3, arbitrary: fc.record({ type: fc.constant('fill' as const), names: text }) },
   { weight: 4, arbitrary: fc.record({ type: fc.constant('match' as const), names: text }) },
-  { weight: 3, arbitrary: fc.record({ type: fc.constant('lock' as const), names: text, count: fc.nat(6) }) },
-  { weight: 3, arbitrary: fc.record({ type: fc.constant('unlock' as const), index: fc.nat(7) }) },
   { weight: 2, arbitrary: fc.record({ type: fc.constant('evict' as const), pages: fc.nat(3) }) },
   { weight: 2, arbitrary: fc.record({ type: fc.constant('take' as const), blocks: fc.nat(4) }) },
   { weight: 2, arbitrary: fc.record({ type: fc.constant('give' as const), blocks: fc.nat(4) }) },
@@ -102,21 +86,8 @@ function apply(cache: RadixPrefixCache, budget: BlockBudget, model: Model, step:
       return;
     case 'match': {
       const found = model.matched(step.names);
-      expect(cache.peek(step.names)).toBe(found.length);
       expect(cache.match(step.names)).toBe(found.length);
       model.use(found);
-      return;
-    }
-    case 'lock': {
-      const count = Math.min(step.count, model.matched(step.names).length);
-      model.locks.push({ names: step.names.slice(0, count), real: cache.lock(step.names, count) });
-      return;
-    }
-    case 'unlock': {
-      const [lock] = model.locks.splice(step.index % Math.max(1, model.locks.length), 1);
-      if (lock === undefined) return;
-      cache.unlock(lock.real);
-      model.use(lock.names.filter((name) => !model.isLocked(name)));
       return;
     }
     case 'evict': {
@@ -126,8 +97,7 @@ function apply(cache: RadixPrefixCache, budget: BlockBudget, model: Model, step:
       return;
     }
     case 'take': {
-      const evictable = model.order.filter((name) => !model.isLocked(name)).length;
-      const fits = step.blocks <= model.free + evictable;
+      const fits = step.blocks <= model.free + model.order.length;
       expect(budget.take('run', step.blocks)).toBe(fits);
       if (!fits) return;
       while (model.free < step.blocks) model.evictOne(null);
@@ -157,7 +127,6 @@ describe('RadixPrefixCache against a naive model', () => {
           for (const name of model.order) expect(cache.read(name)?.[0], name).toBe(Number.parseInt(name, 3));
           expect(budget).toMatchObject({ free: model.free, cached: model.order.length, held: model.held });
         }
-        for (const lock of model.locks) cache.unlock(lock.real);
         expect(cache.evict(total)).toBe(model.order.length);
         cache.checkIntegrity();
       }),

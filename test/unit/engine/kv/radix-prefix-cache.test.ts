@@ -60,7 +60,7 @@ describe('RadixPrefixCache', () => {
     cache.checkIntegrity();
   });
 
-  it('evicts the leaf used longest ago, children before parents (P3)', () => {
+  it('evicts the leaf used longest ago, children before parents (P2)', () => {
     const { cache } = openCache(6);
     fill(cache, ['a', 'a1', 'a2']);
     fill(cache, ['b', 'b1', 'b2']);
@@ -76,24 +76,15 @@ describe('RadixPrefixCache', () => {
     expect(order).toEqual(['a2', 'b2', 'b1', 'b', 'a1', 'a']);
   });
 
-  it('counts a peek and a duplicate insert as no use', () => {
+  it('counts reading and a duplicate insert as no use', () => {
     const { cache } = openCache(2);
     fill(cache, ['a']);
     fill(cache, ['b']);
-    cache.peek(['a']);
+    cache.read('a');
     cache.insert('a', null, page());
     expect(cache.stats().hits).toBe(0);
     fill(cache, ['c']);
     expect(kept(cache, ['a', 'b', 'c'])).toEqual(['b', 'c']);
-  });
-
-  it('counts the end of a lock as a use', () => {
-    const { cache } = openCache(2);
-    fill(cache, ['a']);
-    fill(cache, ['b']);
-    cache.unlock(cache.lock(['a'], 1));
-    fill(cache, ['c']);
-    expect(kept(cache, ['a', 'b', 'c'])).toEqual(['a', 'c']);
   });
 
   it('makes room for a page without evicting the pages before it', () => {
@@ -112,64 +103,16 @@ describe('RadixPrefixCache', () => {
   it('finds no room when working memory holds it all, and changes nothing', () => {
     const { cache, budget } = openCache(3);
     fill(cache, ['a']);
-    const lock = cache.lock(['a'], 1);
     expect(budget.take('run', 2)).toBe(true);
     expect(cache.insert('a1', 'a', page())).toBe(false);
-    expect(budget).toMatchObject({ free: 0, cached: 1, held: 2, available: 0 });
-    cache.unlock(lock);
-    expect(budget.available).toBe(1);
-    cache.checkIntegrity();
-  });
-
-  it('counts nested locks: a page stays while one of them lives (P2)', () => {
-    const { cache } = openCache(4);
-    fill(cache, ['a', 'a1', 'a2']);
-    const long = cache.lock(['a', 'a1', 'a2'], 3);
-    const short = cache.lock(['a', 'a1', 'a2'], 1);
-    const again = cache.lock(['a', 'a1', 'a2'], 2);
-    cache.unlock(long);
-    cache.checkIntegrity();
-    expect(cache.evictable).toBe(1);
-    expect(cache.evict(10)).toBe(1);
-    cache.unlock(again);
-    cache.checkIntegrity();
-    expect(cache.evict(10)).toBe(1);
-    expect(kept(cache, ['a', 'a1', 'a2'])).toEqual(['a']);
-    cache.unlock(short);
-    expect(cache.evict(10)).toBe(1);
-    cache.checkIntegrity();
-  });
-
-  it('lets a sequence grow behind its lock and lock what it wrote', () => {
-    const { cache, budget } = openCache(4);
-    const names = ['p0', 'p1', 'p2', 'p3'];
-    fill(cache, names.slice(0, 2));
-    let lock = cache.lock(names, 2);
-    for (const count of [3, 4]) {
-      expect(cache.insert(names[count - 1] ?? '', names[count - 2] ?? null, page())).toBe(true);
-      const longer = cache.lock(names, count);
-      cache.unlock(lock);
-      lock = longer;
-      cache.checkIntegrity();
-    }
-    expect(budget.take('run', 1)).toBe(false);
-    cache.unlock(lock);
+    expect(budget).toMatchObject({ free: 0, cached: 1, held: 2, available: 1 });
     expect(budget.take('run', 1)).toBe(true);
-    expect(kept(cache, names)).toEqual(['p0', 'p1', 'p2']);
-  });
-
-  it('leaves names given to lock to their owner', () => {
-    const { cache } = openCache(4);
-    const names = ['a', 'a1'];
-    fill(cache, names);
-    const lock = cache.lock(names, 2);
-    names.length = 0;
-    expect(lock.names).toEqual(['a', 'a1']);
-    cache.unlock(lock);
+    expect(cache.insert('b', null, page())).toBe(false);
+    expect(budget).toMatchObject({ free: 0, cached: 0, held: 3, available: 0 });
     cache.checkIntegrity();
   });
 
-  it('finds a ledger that disagrees (P4)', () => {
+  it('finds a ledger that disagrees (P3)', () => {
     const { cache, budget } = openCache(4);
     fill(cache, ['a']);
     budget.takeCached();
@@ -182,7 +125,6 @@ describe('RadixPrefixCache', () => {
     const names = Array.from({ length: total }, (_, index) => `p${index}`);
     fill(cache, names);
     expect(cache.match(names)).toBe(total);
-    cache.unlock(cache.lock(names, total));
     expect(cache.evict(total)).toBe(total);
     cache.checkIntegrity();
   });

@@ -1,0 +1,98 @@
+import type { Tensor } from 'onnxruntime-node';
+import { invariant } from '../../base/invariant.ts';
+import { type LayerRange, prefixInput, suffixInput } from '../model/architectures/deepseek-v3.ts';
+import { computeRotaryRows, inverseFrequencies } from '../model/layers/rotary.ts';
+import { latentWidth, type ModelConfig } from '../model/model-config.ts';
+import type { StepInput, StepSequence } from '../ports.ts';
+import { LatentTensors } from './latent-tensors.ts';
+import { floatTensor, intTensor, type OrtFeeds } from './ort-session.ts';
+import { longestOf } from './run-in-parts.ts';
+
+/** What the graphs read in one run, made of a step (table of `deepseek-v3.ts`). */
+export class StepFeeds {
+  readonly #frequencies: Float32Array;
+  readonly #attentionFactor: number;
+  readonly #width: number;
+  readonly #prefixNames: readonly string[];
+  readonly #suffixNames: readonly string[];
+  readonly #tensors = new LatentTensors();
+
+  constructor(config: ModelConfig) {
+    this.#frequencies = inverseFrequencies(config.rope, config.ropeWidth);
+    this.#attentionFactor = config.rope.yarn?.attentionFactor ?? 1;
+    this.#width = latentWidth(config);
+    this.#prefixNames = Array.from({ length: config.layers }, (_, layer) => prefixInput(layer));
+    this.#suffixNames = Array.from({ length: config.layers }, (_, layer) => suffixInput(layer));
+  }
+
+  /** Inputs of every graph. */
+  common({ sequences, prefixRows }: StepInput): OrtFeeds {
+    const total = sequences.length;
+    const tokens = longestOf(sequences);
+    const pairs = this.#frequencies.length;
+    const cos = new Float32Array(total * tokens * pairs);
+    const sin = new Float32Array(total * tokens * pairs);
+    const ids = new Int64Rows(total * tokens);
+    const write = new Int64Rows(total);
+    for (const [index, { start, tokenIds }] of sequences.entries()) {
+      const turned = computeRotaryRows(this.#frequencies, this.#attentionFactor, start, tokens);
+      cos.set(turned.cos, index * tokens * pairs);
+      sin.set(turned.sin, index * tokens * pairs);
+      for (let at = 0; at < tokenIds.length; at++) ids.set(index * tokens + at, tokenIds[at] ?? 0);
+      write.set(index, start - prefixRows);
+    }
+    return {
+      ids: intTensor(ids.values, [total, tokens]),
+      write: intTensor(write.values, [total]),
+      cos: floatTensor(cos, [total * tokens, pairs]),
+      sin: floatTensor(sin, [total * tokens, pairs]),
+    };
+  }
+
+  /** Rows that are there already, of the layers of one graph. */
+  layers({ sequences, prefix, prefixRows, suffix, suffixRows }: StepInput, { first, end }: LayerRange) {
+    const feeds: Record<string, Tensor> = {};
+    const [width, total] = [this.#width, sequences.length];
+    for (let layer = first; layer < end; layer++) {
+      const shared = view(prefix[layer], prefixRows * width);
+      const own = view(suffix[layer], total * suffixRows * width);
+      feeds[this.#prefixNames[layer] ?? ''] = this.#tensors.over(shared, [prefixRows, width]);
+      feeds[this.#suffixNames[layer] ?? ''] = this.#tensors.over(own, [total, suffixRows, width]);
+    }
+    return feeds;
+  }
+}
+
+/** Places of the wanted rows among those of all sequences, each padded to `tokens`. */
+export function selectRows(sequences: readonly StepSequence[], tokens: number): BigInt64Array {
+  const places = new Int64Rows(sequences.reduce((sum, { wanted }) => sum + wanted, 0));
+  let next = 0;
+  for (const [index, { tokenIds, wanted }] of sequences.entries()) {
+    const end = index * tokens + tokenIds.length;
+    for (let row = end - wanted; row < end; row++) places.set(next++, row);
+  }
+  return places.values;
+}
+
+/** int64 from numbers below 2³¹, without a BigInt for each. */
+class Int64Rows {
+  readonly values: BigInt64Array;
+  readonly #words: Int32Array;
+
+  constructor(length: number) {
+    this.values = new BigInt64Array(length);
+    this.#words = new Int32Array(this.values.buffer);
+  }
+
+  /** @param value 0 or more: the high word stays 0. The runtime has builds for little-endian machines only. */
+  set(index: number, value: number): void {
+    this.#words[2 * index] = value;
+  }
+}
+
+function view(values: Float32Array | undefined, length: number): Float32Array {
+  const isEnough = values !== undefined && values.length >= length;
+  // a message costs more than its check
+  if (!isEnough) invariant(false, `latents hold ${values?.length}, a step reads ${length}`);
+  return values.length === length ? values : values.subarray(0, length);
+}
