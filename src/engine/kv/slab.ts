@@ -1,7 +1,7 @@
 import { invariant } from '../../base/invariant.ts';
 import { blockRows, type LatentLayers } from '../ports.ts';
 import type { BlockBudget } from './block-budget.ts';
-import { type RunRows, SlotRows } from './slot-rows.ts';
+import { type RunRows, type SlabShape, SlotRows } from './slot-rows.ts';
 
 /** What a slab keeps the rows of. A member's place may change with every call that adds, promotes or removes one. */
 export interface SlabMember {
@@ -10,13 +10,6 @@ export interface SlabMember {
 
 /** Who keeps the count of blocks. */
 export type BlockLender = Pick<BlockBudget, 'take' | 'give' | 'heldBy'>;
-
-export interface SlabShape {
-  readonly layers: number;
-  readonly latentWidth: number;
-  /** Rows of each member. */
-  readonly rows: number;
-}
 
 /**
  * The own rows of sequences that run together, in slots side by side, so that a run reads any neighbours without

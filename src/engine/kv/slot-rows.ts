@@ -1,11 +1,16 @@
 import { invariant } from '../../base/invariant.ts';
 import { blockRows, type LatentLayers } from '../ports.ts';
-import type { SlabShape } from './slab.ts';
+import type { PageShape } from './page-shape.ts';
 
 /** Address space is taken for so many slots at first, and for four times as many whenever that is too little. */
 const firstReserve = 16;
 /** Views kept for the next run: the same neighbours run again and again. */
 const maxViews = 64;
+
+export interface SlabShape extends PageShape {
+  /** Of each member. */
+  readonly rows: number;
+}
 
 /** New rows of one sequence among those of all sequences of a run. */
 export interface RunRows {
