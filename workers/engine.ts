@@ -31,6 +31,7 @@ try {
     modelDir,
     threads: engine.threads,
     reproducible: engine.reproducible,
+    provider: engine.provider,
     precision: engine.precision,
     preparedFolder: engine.preparedFolder,
     pageMemoryBytes: engine.pageMemoryBytes,

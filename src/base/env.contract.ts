@@ -12,6 +12,8 @@ export const env = {
   apiKeys: 'QUIRE_API_KEY',
   apiUrl: 'QUIRE_API_URL',
   dataDir: 'QUIRE_DATA_DIR',
+  /** Who computes: `cpu`, or a device. */
+  provider: 'QUIRE_PROVIDER',
   precision: 'QUIRE_PRECISION',
   /** A folder, or `off`. */
   preparedDir: 'QUIRE_PREPARED_DIR',

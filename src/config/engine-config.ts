@@ -1,12 +1,15 @@
 import { availableParallelism, totalmem } from 'node:os';
 import { join, resolve } from 'node:path';
 import { env } from '../base/env.contract.ts';
+import { AppError } from '../base/errors.ts';
 import { readFlag, readInteger, readOneOf, readText } from './read-variable.ts';
 
 /** Settings of the engine process. */
 export interface EngineConfig {
   /** Of one run of the model. */
   readonly threads: number;
+  /** Who computes the model. */
+  readonly provider: 'cpu' | 'webgpu' | 'cuda';
   /** `int4`: fast products of INT4 and INT8; `full`: float32 on the weights as stored. */
   readonly precision: 'int4' | 'full';
   /** The same bits whatever else is in work; costs some speed. */
@@ -36,11 +39,18 @@ const tebibyte = 2 ** 40;
 export function readEngine(variables: Variables, dataDir: string): EngineConfig {
   const diskBytes = readInteger(variables, env.pageDiskBytes, { fallback: 4 * gibibyte, min: 0, max: 64 * tebibyte });
   const folder = resolve(readText(variables, env.pageDir, join(dataDir, 'pages')));
+  const provider = readOneOf(variables, env.provider, ['cpu', 'webgpu', 'cuda'] as const, 'cpu');
+  const reproducible = readFlag(variables, env.reproducible, true);
+  if (provider !== 'cpu' && reproducible) {
+    const what = `${env.provider} is ${provider}, but equal bits are promised on the cpu only: set ${env.reproducible}=false`;
+    throw new AppError('input.config', what);
+  }
   return {
+    provider,
     // up to 3 threads the bits of a result do not depend on their number; bigger machines run more workers
     threads: readInteger(variables, env.threads, { fallback: Math.min(availableParallelism(), 3), min: 1, max: 6 }),
     precision: readOneOf(variables, env.precision, ['int4', 'full'] as const, 'int4'),
-    reproducible: readFlag(variables, env.reproducible, true),
+    reproducible,
     pageMemoryBytes: readInteger(variables, env.pageMemoryBytes, {
       fallback: defaultPageMemory(machineMemory()),
       min: mebibyte,

@@ -11,6 +11,7 @@ import { TierChain } from './kv/tiered-pages.ts';
 import type { ModelCard } from './messages.ts';
 import type { Precision } from './model/layer-weights.ts';
 import { loadModelFolder } from './model/load-model.ts';
+import type { Provider } from './model/operators/provider-operators.ts';
 import type { ModelRunner } from './ports.ts';
 import { openOrtRunner } from './runtime/ort-runner.ts';
 import { readSpecialTokens } from './special-tokens.ts';
@@ -28,6 +29,8 @@ export interface EngineHostOptions {
   readonly threads: number;
   /** Equal bits whatever runs beside a request, whatever is cached and wherever it is interrupted. */
   readonly reproducible: boolean;
+  /** Who computes; another than the CPU needs `reproducible` false. @defaultValue `cpu` */
+  readonly provider?: Provider;
   readonly precision: Precision;
   /** Where models are kept as the runtime uses them; null: nowhere. @defaultValue null */
   readonly preparedFolder?: string | null;
@@ -61,10 +64,10 @@ export interface EngineHost {
  * @throws `input.model-folder`, `corrupt.safetensors`, `capacity.model-too-large`, `input.config`
  */
 export async function openEngineHost(options: EngineHostOptions): Promise<EngineHost> {
-  const { threads, reproducible, precision, preparedFolder = null, log = silentLogger } = options;
+  const { threads, reproducible, precision, provider = 'cpu', preparedFolder = null, log = silentLogger } = options;
   const model = await loadModelFolder(options.modelDir);
   const tokenizer = rememberTexts(await openTokenizer(options.modelDir, model.config.vocabularySize));
-  const runner = await openOrtRunner(model, { precision, threads, reproducible, preparedFolder, log });
+  const runner = await openOrtRunner(model, { precision, threads, reproducible, provider, preparedFolder, log });
   const special = readSpecialTokens(tokenizer, runner.vocabularySize, model.config.stopIds);
   const budget = BlockBudget.ofBytes(options.pageMemoryBytes, runner);
   const { disk, remote } = await openTiers(runner, options);

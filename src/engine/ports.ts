@@ -36,6 +36,8 @@ export interface StepInput {
   readonly prefix: LatentLayers;
   /** A multiple of `blockRows`, possibly 0. */
   readonly prefixRows: number;
+  /** The prefix arrays will never hold anything else: a runner may keep a copy elsewhere for as long as they live. */
+  readonly isPrefixFinal?: boolean;
   /** `[sequences or more, suffixRows, latentWidth]` */
   readonly suffix: LatentLayers;
   /** A multiple of the runner's `rowStep`, at least one. */
@@ -63,7 +65,7 @@ export interface ModelRunner {
   readonly rowStep: number;
   /** A run of so many rows of one sequence takes less time a row than a shorter one; null: no such number. */
   readonly bulkTokens: number | null;
-  /** sha256 over what decides the bits of a row: weights, graph form, precision, runtime version, CPU features. */
+  /** sha256 over what decides the bits of a row: weights, graph form, precision, provider, runtime version, CPU features. */
   readonly digest: string;
   /** Milliseconds spent inside the runtime so far. */
   readonly runMs: number;

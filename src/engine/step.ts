@@ -72,6 +72,7 @@ export async function advanceMembers(
     sequences: parts,
     prefix: window.buffer.view(window.rows),
     prefixRows: window.rows,
+    isPrefixFinal: true,
     suffix: slab.view(first.slot, members.length),
     suffixRows: slab.rows,
     head: parts.some(({ wanted }) => wanted > 0),

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { arch, cpus } from 'node:os';
 import { canonicalJson } from '../../base/canonical-json.ts';
 import { sha256Hex } from '../../base/hash.ts';
+import type { Provider } from '../model/operators/provider-operators.ts';
 import { runtimeVersion } from './ort-session.ts';
 
 /** Up to so many threads the bits of a row do not depend on their number. */
@@ -9,13 +10,16 @@ const freeThreads = 3;
 
 /**
  * Names everything that decides the bits of a latent row: the graph with its weights (and so model, precision and
- * attention form), the runtime and the instructions of this CPU. Engines of equal digest share pages and checkpoints.
+ * attention form), the provider, the runtime and the instructions of this CPU. Engines of equal digest share pages and
+ * checkpoints. Devices do not tell their make to Node: two of different make differ in rounding, which is not
+ * promised to be equal there.
  * @param graphs digest of all graphs and weights
  */
-export function engineDigest(graphs: string, threads: number): string {
+export function engineDigest(graphs: string, threads: number, provider: Provider): string {
   const parts = {
-    version: 2,
+    version: 3,
     graphs,
+    provider,
     runtime: runtimeVersion(),
     cpu: cpuFeatures(),
     threads: threads <= freeThreads ? null : threads,

@@ -7,12 +7,14 @@ import { ConstantFile } from '../model/constant-file.ts';
 import { LayerWeights, type Precision } from '../model/layer-weights.ts';
 import type { AttentionForm } from '../model/layers/attention.ts';
 import type { ModelConfig } from '../model/model-config.ts';
+import type { Provider } from '../model/operators/provider-operators.ts';
 import type { WeightSource } from '../model/weights.ts';
 import { weightsFileOf } from './ort-session.ts';
 
 export interface ModelOptions {
   readonly precision: Precision;
   readonly form: AttentionForm;
+  readonly provider: Provider;
   readonly stages: readonly LayerRange[];
 }
 
@@ -37,12 +39,12 @@ export function writeGraphs(
   folder: string,
   config: ModelConfig,
   source: WeightSource,
-  { precision, form, stages }: ModelOptions,
+  { precision, form, provider, stages }: ModelOptions,
 ): GraphDigests {
   const weights = new LayerWeights(config, source, precision);
   const digests = graphPaths(folder, stages).map((path, index) => {
     const sink = new ConstantFile(weightsFileOf(path));
-    const options: GraphOptions = { form, sink };
+    const options: GraphOptions = { form, provider, sink };
     try {
       const range = stages[index];
       const bytes =

@@ -22,7 +22,8 @@ export async function openGraphs(
   model: LoadedModel,
   options: ModelOptions & { readonly threads: number; readonly preparedFolder: string | null; readonly log: Logger },
 ): Promise<OpenGraphs> {
-  if (options.preparedFolder === null) return openWithout(model, options);
+  // what is prepared is packed for kernels of the CPU
+  if (options.preparedFolder === null || options.provider !== 'cpu') return openWithout(model, options);
   const { threads, stages } = options;
   const prepared = await PreparedModels.open(options.preparedFolder, model, options);
   const found = await prepared.find();
@@ -60,8 +61,12 @@ async function openWithout(
   const folder = await mkdtemp(join(tmpdir(), 'quire-graph-'));
   try {
     const digests = writeGraphs(folder, model.config, model.weights, options);
-    return await openAll(graphPaths(folder, options.stages), digests, (path) =>
-      openOrtSession(path, { threads: options.threads }),
+    return await openAll(graphPaths(folder, options.stages), digests, (path, index) =>
+      openOrtSession(path, {
+        threads: options.threads,
+        provider: options.provider,
+        deviceOutput: options.provider === 'webgpu' && index < options.stages.length ? 'hidden' : null,
+      }),
     );
   } finally {
     await rm(folder, { recursive: true, force: true });

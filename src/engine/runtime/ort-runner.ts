@@ -8,10 +8,12 @@ import { type AttentionForm, rowStep } from '../model/layers/attention.ts';
 import { expandedRows, headsAtOnce } from '../model/layers/expanded.ts';
 import { type LoadedModel, loadModelFolder } from '../model/load-model.ts';
 import { latentWidth, type ModelConfig } from '../model/model-config.ts';
+import type { Provider } from '../model/operators/provider-operators.ts';
 import { blockRows, type ModelRunner, type StepInput, type StepOutput } from '../ports.ts';
 import { engineDigest } from './engine-digest.ts';
 import { type OpenGraphs, openGraphs } from './open-graphs.ts';
 import { floatTensor, intTensor, type OrtFeeds } from './ort-session.ts';
+import { Device } from './provider.ts';
 import { joinFloats, longestOf, runInParts } from './run-in-parts.ts';
 import { planStages } from './stage-plan.ts';
 import { StepFeeds, selectRows } from './step-feeds.ts';
@@ -19,6 +21,8 @@ import { StepFeeds, selectRows } from './step-feeds.ts';
 export interface OrtRunnerOptions {
   readonly precision: Precision;
   readonly threads: number;
+  /** Who computes; for another than the CPU `reproducible` must be false. @defaultValue `cpu` */
+  readonly provider?: Provider;
   /** Equal bits for every chunking, neighbour and border of the prefix. @defaultValue true */
   readonly reproducible?: boolean;
   /** Most attention scores of one run; a longer step runs in parts, with the same bits. @defaultValue 2²⁶ */
@@ -44,16 +48,34 @@ export interface CheckpointRunner extends ModelRunner {
  */
 export async function openOrtRunner(model: string | LoadedModel, options: OrtRunnerOptions): Promise<CheckpointRunner> {
   const loaded = typeof model === 'string' ? await loadModelFolder(model) : model;
-  const { precision, threads, preparedFolder = null, log = silentLogger } = options;
+  const { precision, threads, preparedFolder = null, provider = 'cpu', log = silentLogger } = options;
   const form = (options.reproducible ?? true) ? 'exact' : 'fast';
+  let device: Device | null = null;
   try {
+    if (provider !== 'cpu' && form === 'exact') {
+      throw new AppError('input.config', `reproducible results are computed on the cpu, met ${provider}`);
+    }
+    device = provider === 'cpu' ? null : await Device.open(provider);
     const stages = planStages(loaded.config, options.stages ?? null);
-    const graphs = await openGraphs(loaded, { precision, form, stages, threads, preparedFolder, log });
-    const digest = engineDigest(graphs.digest, threads);
-    return new OrtRunner(loaded.config, graphs, stages, form, digest, options.maxScores ?? defaultMaxScores);
+    const graphs = await openGraphs(loaded, { precision, form, provider, stages, threads, preparedFolder, log });
+    const digest = engineDigest(graphs.digest, threads, provider);
+    const maxScores = options.maxScores ?? defaultMaxScores;
+    return new OrtRunner(loaded.config, { graphs, stages, form, digest, maxScores, device });
+  } catch (error) {
+    await device?.close();
+    throw error;
   } finally {
     loaded.weights.close();
   }
+}
+
+interface RunnerParts {
+  readonly graphs: OpenGraphs;
+  readonly stages: readonly LayerRange[];
+  readonly form: AttentionForm;
+  readonly digest: string;
+  readonly maxScores: number;
+  readonly device: Device | null;
 }
 
 const noLayers: LayerRange = { first: 0, end: 0 };
@@ -72,17 +94,11 @@ class OrtRunner implements CheckpointRunner {
   readonly #ranges: readonly LayerRange[];
   readonly #heads: number;
   readonly #maxScores: number;
+  readonly #device: Device | null;
   readonly #feeds: StepFeeds;
   #runMs = 0;
 
-  constructor(
-    config: ModelConfig,
-    graphs: OpenGraphs,
-    ranges: readonly LayerRange[],
-    form: AttentionForm,
-    digest: string,
-    maxScores: number,
-  ) {
+  constructor(config: ModelConfig, { graphs, stages, form, digest, maxScores, device }: RunnerParts) {
     this.layers = config.layers;
     this.latentWidth = latentWidth(config);
     this.hiddenWidth = config.hiddenWidth;
@@ -93,10 +109,11 @@ class OrtRunner implements CheckpointRunner {
     this.digest = digest;
     this.weightsDigest = graphs.weightsDigest;
     this.#graphs = graphs;
-    this.#ranges = ranges;
+    this.#ranges = stages;
     this.#heads = config.heads;
     this.#maxScores = maxScores;
-    this.#feeds = new StepFeeds(config);
+    this.#device = device;
+    this.#feeds = new StepFeeds(config, device);
   }
 
   get runMs(): number {
@@ -109,7 +126,9 @@ class OrtRunner implements CheckpointRunner {
   }
 
   async close(): Promise<void> {
+    this.#feeds.close();
     for (const session of [...this.#graphs.stages, this.#graphs.top]) await session.close();
+    await this.#device?.close();
   }
 
   /** New rows whose scores may be in memory at once; expanded, a few heads' at a time. */
@@ -123,6 +142,7 @@ class OrtRunner implements CheckpointRunner {
   }
 
   async #runPart(input: StepInput): Promise<StepOutput> {
+    if (this.#device !== null) await this.#feeds.upload(input);
     const feeds = this.#feeds.common(input);
     const latents: Float32Array[] = [];
     let hidden: Tensor | undefined;
@@ -130,10 +150,12 @@ class OrtRunner implements CheckpointRunner {
       const own = this.#feeds.layers(input, this.#ranges[index] ?? noLayers);
       if (hidden !== undefined) own['hidden_in'] = hidden;
       const outputs = await this.#time(session.run({ ...feeds, ...own }));
+      hidden?.dispose();
       hidden = outputs['hidden'];
       latents.push(floatsOf(outputs['latents']));
     }
     const top = await this.#runTop(input, feeds, hidden, latents.at(-1) ?? new Float32Array());
+    hidden?.dispose();
     return { ...top, latents: joinFloats(latents) };
   }
 
@@ -148,6 +170,7 @@ class OrtRunner implements CheckpointRunner {
     const tokens = longestOf(sequences);
     const select = selectRows(sequences, tokens);
     if (select.length === 0 || hidden === undefined) return { logits: new Float32Array(), hidden: new Float32Array() };
+    const hasHead = input.head || this.#device !== null;
     const newRows = latents.subarray(-sequences.length * tokens * this.latentWidth);
     const outputs = await this.#time(
       this.#graphs.top.run({
@@ -156,10 +179,11 @@ class OrtRunner implements CheckpointRunner {
         hidden_in: hidden,
         new_rows: floatTensor(newRows, [sequences.length, tokens, this.latentWidth]),
         select: intTensor(select, [select.length]),
-        head: intTensor(BigInt64Array.of(input.head ? 1n : 0n), [1]),
+        head: intTensor(BigInt64Array.of(hasHead ? 1n : 0n), [1]),
       }),
     );
-    return { logits: floatsOf(outputs['logits']), hidden: floatsOf(outputs['hidden']) };
+    const logits = input.head ? floatsOf(outputs['logits']) : new Float32Array();
+    return { logits, hidden: floatsOf(outputs['hidden']) };
   }
 
   async #time<Result>(run: Promise<Result>): Promise<Result> {

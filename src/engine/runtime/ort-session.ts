@@ -2,9 +2,14 @@ import { availableParallelism } from 'node:os';
 import { basename } from 'node:path';
 import { env, InferenceSession, Tensor } from 'onnxruntime-node';
 import { AppError } from '../../base/errors.ts';
+import type { Provider } from '../model/operators/provider-operators.ts';
 
 export interface OrtSessionOptions {
   readonly threads: number;
+  /** @defaultValue `cpu` */
+  readonly provider?: Provider;
+  /** Output that stays on the device, for another session to read: reading its data from here aborts the process. */
+  readonly deviceOutput?: string | null;
   /** Also writes the model as it will run, optimized and with packed weights, to this path and one beside it. */
   readonly preparedPath?: string;
   /** The file is one that was prepared on a machine like this: nothing is left to optimize. */
@@ -14,7 +19,7 @@ export interface OrtSessionOptions {
 export type OrtFeeds = Readonly<Record<string, Tensor>>;
 
 /**
- * An ONNX Runtime session on the CPU. `run` blocks the event loop of its process while it computes.
+ * An ONNX Runtime session. `run` blocks the event loop of its process while it computes.
  * Errors of the runtime become AppErrors here and nowhere else.
  */
 export class OrtSession {
@@ -52,7 +57,7 @@ export const weightsFileOf = (modelPath: string): string => modelPath.replace(/\
 export async function openOrtSession(path: string, options: OrtSessionOptions): Promise<OrtSession> {
   // A thread that spins on a fully used machine takes the core its sibling needs: 14 ms a step against 4.9.
   const spinning = options.threads >= availableParallelism() ? '0' : '1';
-  const { preparedPath, isPrepared = false } = options;
+  const { preparedPath, isPrepared = false, provider = 'cpu', deviceOutput = null } = options;
   const saving =
     preparedPath === undefined
       ? {}
@@ -63,10 +68,11 @@ export async function openOrtSession(path: string, options: OrtSessionOptions): 
         };
   try {
     const session = await InferenceSession.create(path, {
-      executionProviders: ['cpu'],
+      executionProviders: provider === 'cpu' ? ['cpu'] : [provider, 'cpu'],
       intraOpNumThreads: options.threads,
       interOpNumThreads: 1,
       executionMode: 'sequential',
+      ...(deviceOutput === null ? {} : { preferredOutputLocation: { [deviceOutput]: 'gpu-buffer' } }),
       graphOptimizationLevel: isPrepared ? 'disabled' : 'all',
       ...(preparedPath === undefined ? {} : { optimizedModelFilePath: preparedPath }),
       // Patterns are kept per input shape, and every prefix length is a shape.

@@ -1,11 +1,15 @@
 import type { Tensor } from 'onnxruntime-node';
 import { invariant } from '../../base/invariant.ts';
-import { type LayerRange, prefixInput, suffixInput } from '../model/architectures/deepseek-v3.ts';
+import { type LayerRange, prefixBiasInput, prefixInput, suffixInput } from '../model/architectures/deepseek-v3.ts';
+import { excluded } from '../model/layers/attention.ts';
 import { computeRotaryRows, inverseFrequencies } from '../model/layers/rotary.ts';
 import { latentWidth, type ModelConfig } from '../model/model-config.ts';
+import { operatorsOf } from '../model/operators/provider-operators.ts';
 import type { StepInput, StepSequence } from '../ports.ts';
+import { DevicePrefixes } from './device-prefixes.ts';
 import { LatentTensors } from './latent-tensors.ts';
 import { floatTensor, intTensor, type OrtFeeds } from './ort-session.ts';
+import type { Device } from './provider.ts';
 import { longestOf } from './run-in-parts.ts';
 
 /** What the graphs read in one run, made of a step (table of `deepseek-v3.ts`). */
@@ -16,11 +20,17 @@ export class StepFeeds {
   readonly #prefixNames: readonly string[];
   readonly #suffixNames: readonly string[];
   readonly #tensors = new LatentTensors();
+  readonly #devicePrefixes: DevicePrefixes | null;
+  /** Stands for an empty prefix; null: that may be empty. */
+  readonly #noPrefix: Tensor | null;
 
-  constructor(config: ModelConfig) {
+  constructor(config: ModelConfig, device: Device | null) {
+    this.#devicePrefixes = device?.keepsTensors === true ? new DevicePrefixes(device) : null;
     this.#frequencies = inverseFrequencies(config.rope, config.ropeWidth);
     this.#attentionFactor = config.rope.yarn?.attentionFactor ?? 1;
     this.#width = latentWidth(config);
+    const allowsEmpty = operatorsOf(device?.provider ?? 'cpu').allowsEmpty;
+    this.#noPrefix = allowsEmpty ? null : floatTensor(new Float32Array(this.#width), [1, this.#width]);
     this.#prefixNames = Array.from({ length: config.layers }, (_, layer) => prefixInput(layer));
     this.#suffixNames = Array.from({ length: config.layers }, (_, layer) => suffixInput(layer));
   }
@@ -41,7 +51,9 @@ export class StepFeeds {
       for (let at = 0; at < tokenIds.length; at++) ids.set(index * tokens + at, tokenIds[at] ?? 0);
       write.set(index, start - prefixRows);
     }
+    const bias = floatTensor(Float32Array.of(prefixRows === 0 ? excluded : 0), [1]);
     return {
+      ...(this.#noPrefix === null ? {} : { [prefixBiasInput]: bias }),
       ids: intTensor(ids.values, [total, tokens]),
       write: intTensor(write.values, [total]),
       cos: floatTensor(cos, [total * tokens, pairs]),
@@ -56,10 +68,24 @@ export class StepFeeds {
     for (let layer = first; layer < end; layer++) {
       const shared = view(prefix[layer], prefixRows * width);
       const own = view(suffix[layer], total * suffixRows * width);
-      feeds[this.#prefixNames[layer] ?? ''] = this.#tensors.over(shared, [prefixRows, width]);
+      const elsewhere = prefixRows === 0 ? this.#noPrefix : this.#devicePrefixes?.find(shared);
+      feeds[this.#prefixNames[layer] ?? ''] = elsewhere ?? this.#tensors.over(shared, [prefixRows, width]);
       feeds[this.#suffixNames[layer] ?? ''] = this.#tensors.over(own, [total, suffixRows, width]);
     }
     return feeds;
+  }
+
+  /** Before a run: a prefix that others will read too goes to the device once. */
+  async upload({ prefix, prefixRows, isPrefixFinal = false }: StepInput): Promise<void> {
+    if (this.#devicePrefixes === null || !isPrefixFinal || prefixRows === 0) return;
+    for (const layer of prefix) {
+      const shared = view(layer, prefixRows * this.#width);
+      await this.#devicePrefixes.keep(shared, this.#tensors.over(shared, [prefixRows, this.#width]));
+    }
+  }
+
+  close(): void {
+    this.#devicePrefixes?.close();
   }
 }
 

@@ -31,6 +31,8 @@ describe('loadConfig', () => {
       draftTokens: 0,
       pageDisk: null,
     });
+    expect(loadConfig({}).engine.provider).toBe('cpu');
+    expect(loadConfig({ QUIRE_PROVIDER: 'cuda', QUIRE_REPRODUCIBLE: 'false' }).engine.provider).toBe('cuda');
   });
 
   it('gives pages a quarter of a small machine and 1 GiB of a large one', () => {
@@ -82,6 +84,8 @@ describe('loadConfig', () => {
     [{ QUIRE_DRAFT_TOKENS: '33' }, /QUIRE_DRAFT_TOKENS must be an integer from 0 to 32, not "33"/],
     [{ QUIRE_PREFILL_TOKENS: '1.5' }, /QUIRE_PREFILL_TOKENS must be an integer from 1 to 65536, not "1.5"/],
     [{ QUIRE_PRECISION: 'int8' }, /QUIRE_PRECISION must be one of int4, full, not "int8"/],
+    [{ QUIRE_PROVIDER: 'gpu' }, /QUIRE_PROVIDER must be one of cpu, webgpu, cuda, not "gpu"/],
+    [{ QUIRE_PROVIDER: 'webgpu' }, /QUIRE_PROVIDER is webgpu, .* set QUIRE_REPRODUCIBLE=false/],
     [{ QUIRE_API_HOST: '0.0.0.0' }, /binding to 0.0.0.0 needs QUIRE_API_KEY/],
     [{ S3_ACCESS_KEY_ID: 'x' }, /S3_ACCESS_KEY_ID and S3_SECRET_ACCESS_KEY must be given together/],
     [{ QUIRE_LOG_LEVEL: 'loud' }, /QUIRE_LOG_LEVEL must be one of debug, info, warn, error/],

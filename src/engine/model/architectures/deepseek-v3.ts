@@ -12,6 +12,7 @@ import { addLinear } from '../layers/linear.ts';
 import { addExpertLayer, addMlp } from '../layers/moe.ts';
 import { addRmsNorm } from '../layers/norm.ts';
 import { isExpertLayer, latentWidth, type ModelConfig } from '../model-config.ts';
+import { operatorsOf, type Provider } from '../operators/provider-operators.ts';
 
 /**
  * The graphs of DeepSeek-V3 and Kimi-K2, one run over new rows of sequences that share a prefix. The layers are one
@@ -25,6 +26,7 @@ import { isExpertLayer, latentWidth, type ModelConfig } from '../model-config.ts
  * | `cos`, `sin` | [sequences · tokens, rope width / 2] | of each new row's position |
  * | `prefix_<layer>` | [prefix rows, width] | a multiple of 256, possibly 0 |
  * | `suffix_<layer>` | [sequences, suffix rows, width] | a multiple of `rowStep(form)`; new rows are not in it yet |
+ * | `prefix_bias` | [1] | where `allowsEmpty` is false: 0, or `excluded` for a prefix that is not there |
  * | `hidden_in` | [sequences · tokens, hidden width] | `hidden` of the graph before; not of the first |
  * | `new_rows` | [sequences, tokens, width] | top only: the last layer's `latents` |
  * | `select` | [wanted] int64 | top only: rows, over all sequences, whose hidden state and logits are wanted |
@@ -34,6 +36,7 @@ import { isExpertLayer, latentWidth, type ModelConfig } from '../model-config.ts
  * `logits` [wanted, vocabulary] or [0, vocabulary], and `hidden` [wanted, hidden width] behind the final norm.
  */
 export const prefixInput = (layer: number): string => `prefix_${layer}`;
+export const prefixBiasInput = 'prefix_bias';
 export const suffixInput = (layer: number): string => `suffix_${layer}`;
 
 /** Layers [first, end) whole; the last graph before the top also gives the rows that the last layer caches. */
@@ -44,6 +47,7 @@ export interface LayerRange {
 
 export interface GraphOptions {
   readonly form: AttentionForm;
+  readonly provider: Provider;
   /** Where large constants go; null: into the graph. */
   readonly sink: ConstantSink | null;
 }
@@ -58,11 +62,11 @@ export function buildLayers(
   config: ModelConfig,
   weights: LayerWeights,
   range: LayerRange,
-  { form, sink }: GraphOptions,
+  { form, provider, sink }: GraphOptions,
 ): Uint8Array {
   const graph = GraphBuilder.open('layers', sink);
   const width = latentWidth(config);
-  const context = addContext(graph, config);
+  const context = addContext(graph, config, provider);
   let hidden =
     range.first === 0
       ? addEmbedding(graph, context.ids, weights.embedding())
@@ -93,10 +97,10 @@ export function buildLayers(
 }
 
 /** The last layer behind its cached rows, the final norm and the head. As `buildLayers`. */
-export function buildTop(config: ModelConfig, weights: LayerWeights, { form, sink }: GraphOptions): Uint8Array {
+export function buildTop(config: ModelConfig, weights: LayerWeights, { form, provider, sink }: GraphOptions): Uint8Array {
   const graph = GraphBuilder.open('top', sink);
   const layer = config.layers - 1;
-  const context = addContext(graph, config);
+  const context = addContext(graph, config, provider);
   const hidden = graph.input('hidden_in', 'float32', ['rows', config.hiddenWidth]);
   const select = graph.input('select', 'int64', ['wanted']);
   const attended = addAttention(graph, config, form, weights.attention(layer), context, {
@@ -135,11 +139,16 @@ function addInputNorm(
 }
 
 /** Inputs of every graph, and what all layers derive from them. */
-function addContext(graph: GraphBuilder, config: ModelConfig): AttentionContext & { readonly ids: ValueName } {
+function addContext(
+  graph: GraphBuilder,
+  config: ModelConfig,
+  provider: Provider,
+): AttentionContext & { readonly ids: ValueName } {
   const ids = graph.input('ids', 'int64', ['sequences', 'tokens']);
   const write = graph.input('write', 'int64', ['sequences']);
   const cos = graph.input('cos', 'float32', ['rows', config.ropeWidth / 2]);
   const sin = graph.input('sin', 'float32', ['rows', config.ropeWidth / 2]);
+  const operators = operatorsOf(provider);
   const tokens = graph.dimension(ids, 1);
   const rowTotal = graph.op('Squeeze', [graph.op('Size', [ids])]);
   const rows = graph.op('Range', [graph.scalarInt(0), rowTotal, graph.scalarInt(1)]);
@@ -154,6 +163,8 @@ function addContext(graph: GraphBuilder, config: ModelConfig): AttentionContext 
     tokens,
     queries: graph.op('Mul', [tokens, graph.ints([config.heads])]),
     write,
+    operators,
+    prefixBias: operators.allowsEmpty ? null : graph.input(prefixBiasInput, 'float32', [1]),
     rotary: { rows: graph.op('Reshape', [rows, graph.op('Shape', [ids])]), cos, sin },
   };
 }

@@ -1,5 +1,6 @@
-import { floatAttribute, type GraphBuilder, intAttribute, microsoftDomain, type ValueName } from '../graph-builder.ts';
+import { type GraphBuilder, intAttribute, type ValueName } from '../graph-builder.ts';
 import { latentWidth, type ModelConfig } from '../model-config.ts';
+import type { ProviderOperators } from '../operators/provider-operators.ts';
 import { type AbsorbedWeights, addAbsorbedQueries, addHeadValues, addQueries } from './absorb.ts';
 import { addExpandedOr } from './expanded.ts';
 import { addLinear, type LinearWeight } from './linear.ts';
@@ -26,7 +27,8 @@ export function rowStep(form: AttentionForm): number {
 const keyStep = 128;
 /** Below this width the product's step over keys grows with the number of threads, so the prefix is summed as the suffix. */
 const wideRow = 160;
-const masked = -1e30;
+/** Added to the score of a key that does not count: its probability is then 0. */
+export const excluded = -1e30;
 
 /** Of the rows that are cached. */
 export interface LatentWeights {
@@ -55,6 +57,9 @@ export interface AttentionContext {
   /** [sequences]: suffix row of the first new row. */
   readonly write: ValueName;
   readonly rotary: RotaryInputs;
+  readonly operators: ProviderOperators;
+  /** Added to all scores over the prefix; null: nothing. */
+  readonly prefixBias: ValueName | null;
 }
 
 /**
@@ -69,7 +74,7 @@ export function addCausalMask(graph: GraphBuilder, suffix: ValueName, write: Val
   const steps = graph.op('Range', [zero, count(tokens), one]);
   const rows = graph.op('Add', [graph.reshape(write, [-1, 1]), graph.reshape(steps, [1, -1])]);
   const visible = graph.op('LessOrEqual', [keys, graph.op('Unsqueeze', [rows, graph.ints([2, 3])])]);
-  return graph.op('Where', [visible, graph.scalar(0), graph.scalar(masked)]);
+  return graph.op('Where', [visible, graph.scalar(0), graph.scalar(excluded)]);
 }
 
 /** What attention reads: all of it is one layer's. */
@@ -94,7 +99,7 @@ export function addAttention(
   inputs: AttentionInputs,
 ): ValueName {
   const queries = addQueries(graph, config, weights, context, inputs.hidden);
-  const keys = graph.op('TensorScatter', [inputs.suffix, inputs.newRows, context.write], { axis: intAttribute(1) });
+  const keys = context.operators.addNewRows(graph, inputs.suffix, inputs.newRows, context.write);
   const mask = context.mask(keys);
   const addAbsorbed = (part: GraphBuilder): ValueName => {
     const absorbed = addAbsorbedQueries(part, config, form, weights.latentUp, queries);
@@ -107,7 +112,7 @@ export function addAttention(
     return addHeadValues(part, config, form, weights.latentUp, mixed);
   };
   const heads =
-    form === 'exact'
+    form === 'exact' || !context.operators.expands
       ? addAbsorbed(graph)
       : addExpandedOr(
           graph,
@@ -155,19 +160,17 @@ function addMixedLatents(
   { queries, prefix, keys, mask }: MixInputs,
 ): ValueName {
   const width = latentWidth(config);
-  const { sequences, tokens, queries: queryTotal } = context;
-  const product = { transB: intAttribute(1), alpha: floatAttribute(softmaxScale(config)) };
+  const { sequences, tokens, queries: queryTotal, operators } = context;
+  const scale = softmaxScale(config);
   const prefixRows = graph.dimension(prefix, 0);
   const suffixRows = graph.dimension(keys, 1);
 
   const flat = graph.reshape(queries, [-1, width]);
-  const prefixScores = graph.reshape(graph.op('FusedMatMul', [flat, prefix], product, microsoftDomain), [
-    sequences,
-    queryTotal,
-    prefixRows,
-  ]);
+  const onPrefixKeys = operators.addScores(graph, flat, prefix, scale, 2);
+  const biased = context.prefixBias === null ? onPrefixKeys : graph.op('Add', [onPrefixKeys, context.prefixBias]);
+  const prefixScores = graph.reshape(biased, [sequences, queryTotal, prefixRows]);
   const perSequence = graph.reshape(queries, [sequences, queryTotal, width]);
-  const rawScores = graph.op('FusedMatMul', [perSequence, keys], product, microsoftDomain);
+  const rawScores = operators.addScores(graph, perSequence, keys, scale, 3);
   const perToken = graph.reshape(rawScores, [sequences, tokens, config.heads, suffixRows]);
   const suffixScores = graph.reshape(graph.op('Add', [perToken, mask]), [sequences, queryTotal, suffixRows]);
 

@@ -1,0 +1,35 @@
+import type { GraphBuilder, ValueName } from '../graph-builder.ts';
+import { cpuOperators } from './cpu-operators.ts';
+import { gpuOperators } from './gpu-operators.ts';
+
+/** Who computes a graph: an execution provider of ONNX Runtime. */
+export type Provider = 'cpu' | 'webgpu' | 'cuda';
+
+/**
+ * What a graph says in another way for each provider, because one has an operator that the other lacks. All else is the
+ * same graph: the runtime leaves to the CPU what a device has no kernel for.
+ */
+export interface ProviderOperators {
+  /**
+   * False: arrays without rows end the process, so an empty prefix is one row that `prefixBias` excludes, and there are
+   * always logits.
+   */
+  readonly allowsEmpty: boolean;
+  /**
+   * queries · keysᵀ · scale
+   * @param queries [rows, width], or [sequences, rows, width] when there are keys of each
+   * @param keys [rows, width], or [sequences, rows, width]
+   */
+  addScores(graph: GraphBuilder, queries: ValueName, keys: ValueName, scale: number, rank: 2 | 3): ValueName;
+  /**
+   * The suffix with the new rows in it.
+   * @param suffix [sequences, suffix rows, width]
+   * @param newRows [sequences, tokens, width]
+   * @param write [sequences]: suffix row of the first new row
+   */
+  addNewRows(graph: GraphBuilder, suffix: ValueName, newRows: ValueName, write: ValueName): ValueName;
+}
+
+export function operatorsOf(provider: Provider): ProviderOperators {
+  return provider === 'cpu' ? cpuOperators : gpuOperators;
+}
