@@ -68,9 +68,9 @@ export interface GenerateRequest {
   /** How many leading messages other requests share: they end the prefix that is read once for all. */
   readonly sharedMessages: number;
   /**
-   * Most tokens to produce, reasoning included; null: as many as there is room for. Room ends with the model's window,
-   * or with the memory for latents where that holds less (a third of it is one request's): the one thing in an answer
-   * that a larger machine may change, so a caller who wants it equal everywhere gives a number that fits.
+   * Most tokens to produce, reasoning included; null: as many as there is room for, up to the window, or up to the memory
+   * for latents where that holds less: the one thing in an answer that a larger machine may change. A number is kept
+   * everywhere, or the request refused.
    */
   readonly maxTokens: number | null;
   readonly sampling: SamplingOptions;

@@ -1,7 +1,6 @@
 import { spawnSync } from 'node:child_process';
-import { accessSync, constants, readFileSync } from 'node:fs';
-import { delimiter, join } from 'node:path';
-import { run, SetupError, say } from './setup-run.mjs';
+import { findApt, findExecutable } from './setup-apt.mjs';
+import { SetupError, say } from './setup-run.mjs';
 
 /**
  * Makes sure that a Redis server can be started, or is named by REDIS_URL. Only Debian and Ubuntu are helped further, and
@@ -12,7 +11,7 @@ import { run, SetupError, say } from './setup-run.mjs';
  */
 export function ensureRedis(env) {
   if ((env.REDIS_URL ?? '') !== '' || hasRedisServer(env.PATH ?? '')) return;
-  const apt = isDebianLike(env) ? findApt() : undefined;
+  const apt = findApt(env);
   const byHand =
     'install redis (debian, ubuntu: apt-get install redis-tools; macos: brew install redis) or set REDIS_URL';
   if (apt === undefined) throw new SetupError(`no redis-server or valkey-server found; ${byHand}`);
@@ -42,41 +41,7 @@ function hasRedisServer(searchPath) {
   });
 }
 
-function findExecutable(file, searchPath) {
-  return searchPath
-    .split(delimiter)
-    .filter((dir) => dir !== '')
-    .map((dir) => join(dir, file))
-    .find((path) => {
-      try {
-        accessSync(path, constants.X_OK);
-        return true;
-      } catch {
-        return false;
-      }
-    });
-}
-
 function isServerAs(command, argv0) {
   const answer = spawnSync(command, ['--version'], { argv0, encoding: 'utf8', timeout: 5_000 });
   return answer.status === 0 && /^(?:redis|valkey) server v=/i.test(answer.stdout);
-}
-
-function isDebianLike(env) {
-  try {
-    const text = readFileSync('/etc/os-release', 'utf8');
-    const isListed = /^ID(?:_LIKE)?=.*\b(?:debian|ubuntu)\b/m.test(text);
-    return isListed && findExecutable('apt-get', env.PATH ?? '') !== undefined;
-  } catch {
-    return false;
-  }
-}
-
-/** How to run apt-get as root; undefined when that would need a password. */
-function findApt() {
-  const options = ['-qq', '-o', 'DPkg::Lock::Timeout=300'];
-  const settings = ['DEBIAN_FRONTEND=noninteractive', 'NEEDRESTART_MODE=l'];
-  if (process.getuid?.() === 0) return (args) => run('env', [...settings, 'apt-get', ...options, ...args]);
-  if (run('sudo', ['-n', 'true']).failed !== null) return undefined;
-  return (args) => run('sudo', ['-n', 'env', ...settings, 'apt-get', ...options, ...args]);
 }

@@ -229,6 +229,32 @@ describe('setup: redis', () => {
   });
 });
 
+describe('setup: webgpu', () => {
+  const hasDriver = existsSync('/usr/lib/chromium/vk_swiftshader_icd.json');
+
+  beforeEach(() => {
+    stubNpm();
+    stub('sudo', 'shift; [ "$1" = true ] || exec "$@"');
+    stub('apt-get', `echo "$*" >> ${join(folder.path, 'apt.log')}; echo "E: Unable to locate package" >&2; exit 100`);
+  });
+
+  it.runIf(isDebianLike && !hasDriver)('asks apt-get for a Vulkan driver, and goes on without one', () => {
+    const { code, stderr } = setup(['--webgpu']);
+    expect(code).toBe(0);
+    expect(calls('apt').map((line) => line.replace(/^-qq -o \S+ /, ''))).toEqual([
+      'update',
+      'install --yes --no-install-recommends chromium-common libvulkan1',
+    ]);
+    expect(stderr).toMatch(/tests of webgpu are skipped: exit code 100\nE: Unable to locate package/);
+  });
+
+  it('installs none beside one that is named, nor unasked', () => {
+    expect(setup(['--webgpu'], { REDIS_URL: 'redis://somewhere', VK_ICD_FILENAMES: '/a.json' }).code).toBe(0);
+    expect(setup().code).toBe(0);
+    expect(calls('apt')).toEqual([]);
+  });
+});
+
 describe('prune-runtime', () => {
   it('keeps the binaries of this machine alone, and does not mind when there are none', () => {
     const script = join(root, 'src', 'local', 'prune-runtime.mjs');

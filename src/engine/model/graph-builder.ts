@@ -47,15 +47,19 @@ export class GraphBuilder {
   readonly #outputs: ValueInfo[] = [];
   #nextId = 0;
 
-  private constructor(name: string, parent: GraphBuilder | null, sink: ConstantSink | null) {
+  /** `accuracy_level` of products with blocks: 4 rounds inputs to INT8, 0 leaves them float32. */
+  readonly blockLevel: 0 | 4;
+
+  private constructor(name: string, parent: GraphBuilder | null, sink: ConstantSink | null, blockLevel: 0 | 4) {
     this.#name = name;
     this.#parent = parent;
     this.#sink = sink;
+    this.blockLevel = blockLevel;
   }
 
   /** @param sink null: constants lie in the graph */
-  static open(name: string, sink: ConstantSink | null): GraphBuilder {
-    return new GraphBuilder(name, null, sink);
+  static open(name: string, sink: ConstantSink | null, blockLevel: 0 | 4 = 4): GraphBuilder {
+    return new GraphBuilder(name, null, sink, blockLevel);
   }
 
   /** Names are unique over a graph and all its branches, as ONNX demands. */
@@ -66,7 +70,7 @@ export class GraphBuilder {
   }
 
   branch(stem: string): GraphBuilder {
-    return new GraphBuilder(this.freshName(stem), this, this.#sink);
+    return new GraphBuilder(this.freshName(stem), this, this.#sink, this.blockLevel);
   }
 
   input(name: string, type: ValueInfo['type'], dims: ValueInfo['dims']): ValueName {

@@ -8,7 +8,7 @@ import { type AttentionForm, rowStep } from '../model/layers/attention.ts';
 import { expandedRows, headsAtOnce } from '../model/layers/expanded.ts';
 import { type LoadedModel, loadModelFolder } from '../model/load-model.ts';
 import { latentWidth, type ModelConfig } from '../model/model-config.ts';
-import type { Provider } from '../model/operators/provider-operators.ts';
+import { operatorsOf, type Provider } from '../model/operators/provider-operators.ts';
 import { blockRows, type ModelRunner, type StepInput, type StepOutput } from '../ports.ts';
 import { engineDigest } from './engine-digest.ts';
 import { type OpenGraphs, openGraphs } from './open-graphs.ts';
@@ -105,7 +105,8 @@ class OrtRunner implements CheckpointRunner {
     this.vocabularySize = config.vocabularySize;
     this.contextTokens = config.contextTokens;
     this.rowStep = rowStep(form);
-    this.bulkTokens = form === 'fast' ? 2 * expandedRows : null;
+    const expands = form === 'fast' && operatorsOf(device?.provider ?? 'cpu').expands;
+    this.bulkTokens = expands ? 2 * expandedRows : null;
     this.digest = digest;
     this.weightsDigest = graphs.weightsDigest;
     this.#graphs = graphs;

@@ -64,7 +64,7 @@ export function buildLayers(
   range: LayerRange,
   { form, provider, sink }: GraphOptions,
 ): Uint8Array {
-  const graph = GraphBuilder.open('layers', sink);
+  const graph = GraphBuilder.open('layers', sink, operatorsOf(provider).blockLevel);
   const width = latentWidth(config);
   const context = addContext(graph, config, provider);
   let hidden =
@@ -97,8 +97,12 @@ export function buildLayers(
 }
 
 /** The last layer behind its cached rows, the final norm and the head. As `buildLayers`. */
-export function buildTop(config: ModelConfig, weights: LayerWeights, { form, provider, sink }: GraphOptions): Uint8Array {
-  const graph = GraphBuilder.open('top', sink);
+export function buildTop(
+  config: ModelConfig,
+  weights: LayerWeights,
+  { form, provider, sink }: GraphOptions,
+): Uint8Array {
+  const graph = GraphBuilder.open('top', sink, operatorsOf(provider).blockLevel);
   const layer = config.layers - 1;
   const context = addContext(graph, config, provider);
   const hidden = graph.input('hidden_in', 'float32', ['rows', config.hiddenWidth]);

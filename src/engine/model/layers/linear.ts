@@ -35,7 +35,7 @@ function addBlockProduct(graph: GraphBuilder, input: ValueName, weight: BlockMat
     N: intAttribute(rows),
     bits: intAttribute(bits),
     block_size: intAttribute(blockColumns),
-    accuracy_level: intAttribute(4),
+    accuracy_level: intAttribute(graph.blockLevel),
   };
   return graph.op('MatMulNBits', [input, packed, factors], attributes, microsoftDomain);
 }

@@ -15,6 +15,10 @@ export interface ProviderOperators {
    * always logits.
    */
   readonly allowsEmpty: boolean;
+  /** Long prefills expand keys and values of each head, which masks no empty prefix. */
+  readonly expands: boolean;
+  /** Of the graph. */
+  readonly blockLevel: 0 | 4;
   /**
    * queries · keysᵀ · scale
    * @param queries [rows, width], or [sequences, rows, width] when there are keys of each
