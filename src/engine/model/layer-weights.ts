@@ -1,6 +1,6 @@
 import { quantizeBlocks } from './block-matrix.ts';
 import { splitLatentUp } from './layers/absorb.ts';
-import type { AttentionWeights, LatentWeights } from './layers/attention.ts';
+import type { AttentionWeights, LatentWeights } from './layers/attention-parts.ts';
 import { headsAtOnce } from './layers/expanded.ts';
 import type { LinearWeight, Matrix } from './layers/linear.ts';
 import type { ExpertLayerWeights, MlpWeights } from './layers/moe.ts';

@@ -5,7 +5,7 @@ import { sha256Hex } from '../../base/hash.ts';
 import { buildLayers, buildTop, type GraphOptions, type LayerRange } from '../model/architectures/deepseek-v3.ts';
 import { ConstantFile } from '../model/constant-file.ts';
 import { LayerWeights, type Precision } from '../model/layer-weights.ts';
-import type { AttentionForm } from '../model/layers/attention.ts';
+import type { AttentionForm } from '../model/layers/attention-parts.ts';
 import type { ModelConfig } from '../model/model-config.ts';
 import type { Provider } from '../model/operators/provider-operators.ts';
 import type { WeightSource } from '../model/weights.ts';

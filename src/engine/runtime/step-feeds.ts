@@ -4,7 +4,7 @@ import { type LayerRange, prefixBiasInput, prefixInput, suffixInput } from '../m
 import { excluded } from '../model/layers/attention.ts';
 import { computeRotaryRows, inverseFrequencies } from '../model/layers/rotary.ts';
 import { latentWidth, type ModelConfig } from '../model/model-config.ts';
-import { operatorsOf } from '../model/operators/provider-operators.ts';
+import { operatorsOf } from '../model/operators/operators-of.ts';
 import type { StepInput, StepSequence } from '../ports.ts';
 import { DevicePrefixes } from './device-prefixes.ts';
 import { LatentTensors } from './latent-tensors.ts';

@@ -1,18 +1,14 @@
 import { type ConstantSink, GraphBuilder, type ValueName } from '../graph-builder.ts';
 import type { LayerWeights } from '../layer-weights.ts';
-import {
-  type AttentionContext,
-  type AttentionForm,
-  addAttention,
-  addCausalMask,
-  addLatentRows,
-} from '../layers/attention.ts';
+import { addAttention, addCausalMask, addLatentRows } from '../layers/attention.ts';
+import type { AttentionContext, AttentionForm } from '../layers/attention-parts.ts';
 import { addEmbedding } from '../layers/embedding.ts';
 import { addLinear } from '../layers/linear.ts';
 import { addExpertLayer, addMlp } from '../layers/moe.ts';
 import { addRmsNorm } from '../layers/norm.ts';
 import { isExpertLayer, latentWidth, type ModelConfig } from '../model-config.ts';
-import { operatorsOf, type Provider } from '../operators/provider-operators.ts';
+import { operatorsOf } from '../operators/operators-of.ts';
+import type { Provider } from '../operators/provider-operators.ts';
 
 /**
  * The graphs of DeepSeek-V3 and Kimi-K2, one run over new rows of sequences that share a prefix. The layers are one

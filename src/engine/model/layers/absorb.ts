@@ -1,30 +1,10 @@
 import { type BlockMatrix, quantizeBlocks } from '../block-matrix.ts';
 import type { GraphBuilder, ValueName } from '../graph-builder.ts';
 import type { ModelConfig } from '../model-config.ts';
-import type { AttentionContext, AttentionForm, AttentionWeights } from './attention.ts';
+import type { AbsorbedWeights, AttentionContext, AttentionForm, AttentionWeights } from './attention-parts.ts';
 import { addLinear, type Matrix } from './linear.ts';
 import { addRmsNorm } from './norm.ts';
 import { addRotary } from './rotary.ts';
-
-/**
- * The up-projection of the latents, taken apart by heads and absorbed: its key half into the queries, its value half
- * behind the mixed latents. Float32: one product with a matrix a head. Blocks of INT8: a product of its own for each
- * head, since MatMulNBits has two-dimensional weights; a quarter of the bytes.
- */
-export type AbsorbedWeights =
-  | {
-      readonly type: 'float32';
-      /** [heads, nope, latent] */
-      readonly keys: Float32Array;
-      /** [heads, latent, value] */
-      readonly values: Float32Array;
-    }
-  | {
-      readonly type: 'blocks';
-      /** A head each: [latent, nope] and [value, latent]. */
-      readonly keys: readonly BlockMatrix[];
-      readonly values: readonly BlockMatrix[];
-    };
 
 /** @param latentUp [heads · (nope + value), latent] */
 export function splitLatentUp(config: ModelConfig, latentUp: Matrix, quantized: boolean): AbsorbedWeights {

@@ -1,23 +1,11 @@
 import { type GraphBuilder, intAttribute, type ValueName } from '../graph-builder.ts';
 import { latentWidth, type ModelConfig } from '../model-config.ts';
-import type { ProviderOperators } from '../operators/provider-operators.ts';
-import { type AbsorbedWeights, addAbsorbedQueries, addHeadValues, addQueries } from './absorb.ts';
+import { addAbsorbedQueries, addHeadValues, addQueries } from './absorb.ts';
+import type { AttentionContext, AttentionForm, AttentionWeights, LatentWeights } from './attention-parts.ts';
 import { addExpandedOr } from './expanded.ts';
-import { addLinear, type LinearWeight } from './linear.ts';
+import { addLinear } from './linear.ts';
 import { addRmsNorm } from './norm.ts';
-import { addRotary, type RotaryInputs, softmaxScale } from './rotary.ts';
-
-/**
- * Multi-head latent attention in absorbed form: keys and values of all heads are one cached row, [latent | rotary key],
- * so heads become rows of two matrix products. In the `exact` form three things keep the bits of a row the same for
- * every chunking, every neighbour in the run and every border between prefix and suffix:
- *  A1 a zero row behind the queries of the per-head products, whose kernel differs for a single row;
- *  A2 suffix values summed in steps of 128 keys, the step in which a product over the prefix is summed;
- *  A3 prefix and suffix in multiples of 256 rows, the rest masked.
- * The `fast` form leaves out all three: the same sums in another order, a few per cent to a third faster. There a run
- * of many rows of one sequence also computes keys and values of each head (`expanded.ts`).
- */
-export type AttentionForm = 'exact' | 'fast';
+import { addRotary, softmaxScale } from './rotary.ts';
 
 /** A suffix has a multiple of so many rows. In the fast form only to keep the number of different shapes small. */
 export function rowStep(form: AttentionForm): number {
@@ -29,38 +17,6 @@ const keyStep = 128;
 const wideRow = 160;
 /** Added to the score of a key that does not count: its probability is then 0. */
 export const excluded = -1e30;
-
-/** Of the rows that are cached. */
-export interface LatentWeights {
-  readonly latentDown: LinearWeight;
-  readonly latentGain: Float32Array;
-}
-
-export interface AttentionWeights {
-  /** null: queries are projected directly by `queryUp`. */
-  readonly queryDown: { readonly weight: LinearWeight; readonly gain: Float32Array } | null;
-  readonly queryUp: LinearWeight;
-  readonly latentUp: AbsorbedWeights;
-  /** The up-projection as it is stored, by groups of heads: [heads of a group · (nope + value), latent] each. */
-  readonly expanded: readonly LinearWeight[];
-  readonly output: LinearWeight;
-}
-
-/** Values that all layers share. */
-export interface AttentionContext {
-  /** One-element vectors: sequences, tokens a sequence, tokens · heads. */
-  readonly sequences: ValueName;
-  readonly tokens: ValueName;
-  readonly queries: ValueName;
-  /** Of `addCausalMask`, the same for all layers. */
-  mask(suffix: ValueName): ValueName;
-  /** [sequences]: suffix row of the first new row. */
-  readonly write: ValueName;
-  readonly rotary: RotaryInputs;
-  readonly operators: ProviderOperators;
-  /** Added to all scores over the prefix; null: nothing. */
-  readonly prefixBias: ValueName | null;
-}
 
 /**
  * Additive mask [sequences, tokens, 1, suffix rows]: key j of the suffix is visible to new row i when j ≤ write + i.

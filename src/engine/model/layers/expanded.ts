@@ -1,7 +1,7 @@
 import { floatAttribute, type GraphBuilder, intAttribute, microsoftDomain, type ValueName } from '../graph-builder.ts';
 import { latentWidth, type ModelConfig } from '../model-config.ts';
 import type { QueryParts } from './absorb.ts';
-import type { AttentionContext } from './attention.ts';
+import type { AttentionContext } from './attention-parts.ts';
 import { addLinear, type LinearWeight } from './linear.ts';
 import { softmaxScale } from './rotary.ts';
 

@@ -1,6 +1,4 @@
 import type { GraphBuilder, ValueName } from '../graph-builder.ts';
-import { cpuOperators } from './cpu-operators.ts';
-import { gpuOperators } from './gpu-operators.ts';
 
 /** Who computes a graph: an execution provider of ONNX Runtime. */
 export type Provider = 'cpu' | 'webgpu' | 'cuda';
@@ -32,8 +30,4 @@ export interface ProviderOperators {
    * @param write [sequences]: suffix row of the first new row
    */
   addNewRows(graph: GraphBuilder, suffix: ValueName, newRows: ValueName, write: ValueName): ValueName;
-}
-
-export function operatorsOf(provider: Provider): ProviderOperators {
-  return provider === 'cpu' ? cpuOperators : gpuOperators;
 }

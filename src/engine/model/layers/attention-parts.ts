@@ -1,0 +1,69 @@
+import type { BlockMatrix } from '../block-matrix.ts';
+import type { ValueName } from '../graph-builder.ts';
+import type { ProviderOperators } from '../operators/provider-operators.ts';
+import type { LinearWeight } from './linear.ts';
+import type { RotaryInputs } from './rotary.ts';
+
+/**
+ * Multi-head latent attention in absorbed form: keys and values of all heads are one cached row, [latent | rotary key],
+ * so heads become rows of two matrix products. In the `exact` form three things keep the bits of a row the same for
+ * every chunking, every neighbour in the run and every border between prefix and suffix:
+ *  A1 a zero row behind the queries of the per-head products, whose kernel differs for a single row;
+ *  A2 suffix values summed in steps of 128 keys, the step in which a product over the prefix is summed;
+ *  A3 prefix and suffix in multiples of 256 rows, the rest masked.
+ * The `fast` form leaves out all three: the same sums in another order, a few per cent to a third faster. There a run
+ * of many rows of one sequence also computes keys and values of each head (`expanded.ts`).
+ */
+export type AttentionForm = 'exact' | 'fast';
+
+/**
+ * The up-projection of the latents, taken apart by heads and absorbed: its key half into the queries, its value half
+ * behind the mixed latents. Float32: one product with a matrix a head. Blocks of INT8: a product of its own for each
+ * head, since MatMulNBits has two-dimensional weights; a quarter of the bytes.
+ */
+export type AbsorbedWeights =
+  | {
+      readonly type: 'float32';
+      /** [heads, nope, latent] */
+      readonly keys: Float32Array;
+      /** [heads, latent, value] */
+      readonly values: Float32Array;
+    }
+  | {
+      readonly type: 'blocks';
+      /** A head each: [latent, nope] and [value, latent]. */
+      readonly keys: readonly BlockMatrix[];
+      readonly values: readonly BlockMatrix[];
+    };
+
+/** Of the rows that are cached. */
+export interface LatentWeights {
+  readonly latentDown: LinearWeight;
+  readonly latentGain: Float32Array;
+}
+
+export interface AttentionWeights {
+  /** null: queries are projected directly by `queryUp`. */
+  readonly queryDown: { readonly weight: LinearWeight; readonly gain: Float32Array } | null;
+  readonly queryUp: LinearWeight;
+  readonly latentUp: AbsorbedWeights;
+  /** The up-projection as it is stored, by groups of heads: [heads of a group · (nope + value), latent] each. */
+  readonly expanded: readonly LinearWeight[];
+  readonly output: LinearWeight;
+}
+
+/** Values that all layers share. */
+export interface AttentionContext {
+  /** One-element vectors: sequences, tokens a sequence, tokens · heads. */
+  readonly sequences: ValueName;
+  readonly tokens: ValueName;
+  readonly queries: ValueName;
+  /** Of `addCausalMask`, the same for all layers. */
+  mask(suffix: ValueName): ValueName;
+  /** [sequences]: suffix row of the first new row. */
+  readonly write: ValueName;
+  readonly rotary: RotaryInputs;
+  readonly operators: ProviderOperators;
+  /** Added to all scores over the prefix; null: nothing. */
+  readonly prefixBias: ValueName | null;
+}
