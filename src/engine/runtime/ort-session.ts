@@ -72,7 +72,7 @@ export async function openOrtSession(path: string, options: OrtSessionOptions): 
       intraOpNumThreads: options.threads,
       interOpNumThreads: 1,
       executionMode: 'sequential',
-      ...(deviceOutput === null ? {} : { preferredOutputLocation: { [deviceOutput]: 'gpu-buffer' } }),
+      ...(deviceOutput === null ? {} : { preferredOutputLocation: { [deviceOutput]: 'gpu-buffer' as const } }),
       graphOptimizationLevel: isPrepared ? 'disabled' : 'all',
       ...(preparedPath === undefined ? {} : { optimizedModelFilePath: preparedPath }),
       // Patterns are kept per input shape, and every prefix length is a shape.
