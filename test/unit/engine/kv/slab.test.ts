@@ -93,8 +93,9 @@ describe('Slab', () => {
           budget.checkIntegrity();
           expect(slab.decoding.every((one) => slab.isDecoding(one))).toBe(true);
           expect(slab.members.slice(0, slab.decoding.length)).toEqual(slab.decoding);
-          for (const [one, rows] of written) expectOnlyRows(slab, one, rows);
+          for (const [one, rows] of written) expectRows(slab, one, [...rows]);
         }
+        for (const [one, rows] of written) expectOnlyRows(slab, one, rows);
         for (const member of [...slab.members]) slab.remove(member);
         expect(budget.free).toBe(12);
       }),
