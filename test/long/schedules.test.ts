@@ -3,13 +3,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { openOrtRunner } from '../../src/engine/runtime/ort-runner.ts';
 import { byteVocabulary } from '../support/byte-tokenizer.ts';
-import { checkSchedule } from '../support/check-schedules.ts';
+import { checkModelSchedule, checkSchedule } from '../support/check-schedules.ts';
 import { scheduleArbitrary } from '../support/engine-schedules.ts';
 import { openFakeRunner } from '../support/fake-runner.ts';
 import { randomModel } from '../support/random-model.ts';
-import { writeTinyCheckpoint } from '../support/tiny-checkpoint.ts';
 import { shareMs } from './minutes.ts';
 
 /** The equalities of `test/model/schedules.test.ts`, tried with new random seeds for as long as there is time. */
@@ -27,21 +25,9 @@ describe('the engine under random schedules', () => {
     async () => {
       const endMs = Date.now() + shareMs(0.6);
       let tried = 0;
-      const property = fc.asyncProperty(
-        randomModel,
-        schedules,
-        async ({ options, seed, threads, precision }, schedule) => {
-          const folder = join(root, String(tried++));
-          writeTinyCheckpoint(folder, options, seed);
-          const runner = await openOrtRunner(folder, { precision, threads });
-          try {
-            await checkSchedule(runner, schedule);
-          } finally {
-            await runner.close();
-            rmSync(folder, { recursive: true, force: true });
-          }
-        },
-      );
+      const property = fc.asyncProperty(randomModel, schedules, async (model, schedule) => {
+        await checkModelSchedule(join(root, String(tried++)), model, schedule);
+      });
       while (Date.now() < endMs) await fc.assert(property, { numRuns: 5 });
       console.log(`${tried} random models and schedules`);
       expect(tried).toBeGreaterThan(0);

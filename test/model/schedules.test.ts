@@ -3,11 +3,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, it } from 'vitest';
-import { openOrtRunner } from '../../src/engine/runtime/ort-runner.ts';
-import { checkSchedule } from '../support/check-schedules.ts';
+import { checkModelSchedule } from '../support/check-schedules.ts';
 import { scheduleArbitrary } from '../support/engine-schedules.ts';
 import { randomModel } from '../support/random-model.ts';
-import { writeTinyCheckpoint } from '../support/tiny-checkpoint.ts';
 
 /**
  * Cached ≡ uncached, batched ≡ alone, chunked ≡ whole, shared ≡ separate, preempted ≡ not, restored ≡ uninterrupted:
@@ -26,16 +24,9 @@ describe('the engine with random models under random schedules', () => {
   it('answers every request as it would alone', async () => {
     let models = 0;
     await fc.assert(
-      fc.asyncProperty(randomModel, schedules, async ({ options, seed, threads, precision }, schedule) => {
-        const folder = join(root, String(models++));
-        writeTinyCheckpoint(folder, options, seed);
-        const runner = await openOrtRunner(folder, { precision, threads });
-        try {
-          await checkSchedule(runner, schedule);
-        } finally {
-          await runner.close();
-        }
-      }),
+      fc.asyncProperty(randomModel, schedules, (model, schedule) =>
+        checkModelSchedule(join(root, String(models++)), model, schedule),
+      ),
       { numRuns: 4 },
     );
   }, 240_000);

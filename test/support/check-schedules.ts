@@ -1,12 +1,16 @@
+import { rmSync } from 'node:fs';
 import fc from 'fast-check';
 import { expect } from 'vitest';
 import type { Drafter } from '../../src/engine/draft/drafter.ts';
 import type { ModelRunner } from '../../src/engine/ports.ts';
+import { openOrtRunner } from '../../src/engine/runtime/ort-runner.ts';
 import type { Sequence } from '../../src/engine/sequence.ts';
 import { byteVocabulary } from './byte-tokenizer.ts';
 import { answerAlone, buildRequest, runSchedule, type Schedule } from './engine-schedules.ts';
+import type { RandomModel } from './random-model.ts';
 import { openScriptedDrafter } from './scripted-drafter.ts';
 import { openTestEngine, RecordingListener } from './test-engine.ts';
+import { writeTinyCheckpoint } from './tiny-checkpoint.ts';
 
 /**
  * G2 of the engine: every request of a schedule is answered as by a plain engine that runs it alone, keeps nothing and
@@ -36,6 +40,22 @@ export async function checkSchedule(runner: ModelRunner, schedule: Schedule): Pr
     accepted += engine.stats().acceptedTokens;
   }
   return accepted;
+}
+
+/** The same with a random model, which lies in `folder` as long as it takes. */
+export async function checkModelSchedule(
+  folder: string,
+  { options, seed, threads, precision }: RandomModel,
+  schedule: Schedule,
+): Promise<void> {
+  writeTinyCheckpoint(folder, options, seed);
+  const runner = await openOrtRunner(folder, { precision, threads });
+  try {
+    await checkSchedule(runner, schedule);
+  } finally {
+    await runner.close();
+    rmSync(folder, { recursive: true, force: true });
+  }
 }
 
 /** Tries schedules, and shrinks one that fails. Returns how many drafted tokens came true in all. */

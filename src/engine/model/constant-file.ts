@@ -3,8 +3,11 @@ import { basename } from 'node:path';
 import type { ConstantSink } from './graph-builder.ts';
 import type { FilePlace } from './onnx-proto.ts';
 
-/** Where a mapped tensor starts: no kernel wants more. */
+/** Where a mapped tensor starts: no kernel wants more, and the runtime allocates so. */
 const alignment = 64;
+
+/** The first place for a tensor in a file of so many bytes. */
+export const placeBehind = (bytes: number): number => Math.ceil(bytes / alignment) * alignment;
 
 /** Large constants of a graph, one behind the other in a file beside it, so that none stays in memory. */
 export class ConstantFile implements ConstantSink {
@@ -19,7 +22,7 @@ export class ConstantFile implements ConstantSink {
   }
 
   write(bytes: Uint8Array): FilePlace {
-    const offset = Math.ceil(this.#bytes / alignment) * alignment;
+    const offset = placeBehind(this.#bytes);
     let written = 0;
     while (written < bytes.length) {
       written += writeSync(this.#descriptor, bytes, written, bytes.length - written, offset + written);

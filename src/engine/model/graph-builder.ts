@@ -34,7 +34,7 @@ const minFileBytes = 1024;
 
 /**
  * Collects nodes and constants of one graph. Every operator call returns the name of its result.
- * A branch is the body of an `If`: it sees all values of its parent, and its own constants live inside it.
+ * A branch is the body of an `If`: it sees all values of its parent, and its constants lie in the graph around it.
  */
 export class GraphBuilder {
   readonly #name: string;
@@ -70,7 +70,7 @@ export class GraphBuilder {
   }
 
   branch(stem: string): GraphBuilder {
-    return new GraphBuilder(this.freshName(stem), this, this.#sink, this.blockLevel);
+    return new GraphBuilder(this.freshName(stem), this, null, this.blockLevel);
   }
 
   input(name: string, type: ValueInfo['type'], dims: ValueInfo['dims']): ValueName {

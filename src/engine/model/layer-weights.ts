@@ -62,7 +62,7 @@ export class LayerWeights {
     const latentUp = this.#matrix(`${name}.kv_b_proj`, heads * (nopeWidth + valueWidth), latentRank);
     return {
       ...query,
-      expanded: this.#headGroups(latentUp),
+      expanded: () => this.#headGroups(latentUp),
       latentUp: splitLatentUp(this.#config, latentUp, this.#precision === 'int4'),
       output: this.#linear(`${name}.o_proj`, hiddenWidth, heads * valueWidth),
     };

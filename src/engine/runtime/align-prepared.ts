@@ -1,10 +1,8 @@
 import { closeSync, openSync, readFileSync, readSync, renameSync, writeFileSync, writeSync } from 'node:fs';
 import { AppError } from '../../base/errors.ts';
+import { placeBehind } from '../model/constant-file.ts';
 import { encodeStringEntry } from '../model/onnx-proto.ts';
 import { mapField } from '../model/proto-reader.ts';
-
-/** As the runtime allocates: packed weights hold arrays at places rounded up from their address. */
-const alignment = 64;
 
 /** Numbers of the fields on the way to an initializer's place in ONNX's schema. */
 const fields = {
@@ -109,7 +107,7 @@ class PieceMover {
 
   /** @returns where it lies now */
   move(offset: number, length: number): number {
-    const place = Math.ceil(this.#end / alignment) * alignment;
+    const place = placeBehind(this.#end);
     this.#end = place + length;
     for (let done = 0; done < length; ) {
       const count = readSync(
@@ -120,8 +118,7 @@ class PieceMover {
         offset + done,
       );
       if (!(count > 0)) throw new AppError('bug.invariant', `prepared weights end before byte ${offset + length}`);
-      writeSync(this.#target, this.#buffer, 0, count, place + done);
-      done += count;
+      done += writeSync(this.#target, this.#buffer, 0, count, place + done);
     }
     return place;
   }

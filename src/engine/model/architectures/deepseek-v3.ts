@@ -48,11 +48,6 @@ export interface GraphOptions {
   readonly sink: ConstantSink | null;
 }
 
-/** Layers whose latents the graph of a range gives. */
-export function cachedLayers(config: ModelConfig, { first, end }: LayerRange): LayerRange {
-  return { first, end: end === config.layers - 1 ? config.layers : end };
-}
-
 /** @returns ONNX bytes. Throws what `weights` throws. */
 export function buildLayers(
   config: ModelConfig,
@@ -80,14 +75,13 @@ export function buildLayers(
     const between = graph.op('Add', [hidden, attended]);
     hidden = graph.op('Add', [between, addFeedForward(graph, config, weights, layer, between)]);
   }
-  const cached = cachedLayers(config, range);
-  if (cached.end > range.end) {
+  if (range.end === config.layers - 1) {
     const normed = addInputNorm(graph, config, weights, range.end, hidden);
     latents.push(addLatentRows(graph, config, weights.latent(range.end), context, normed));
   }
   graph.output(hidden, 'float32', ['rows', config.hiddenWidth], 'hidden');
   const stacked = latents.map((rows) => graph.op('Unsqueeze', [rows, graph.ints([0])]));
-  const dims = [cached.end - cached.first, 'sequences', 'tokens', width];
+  const dims = [latents.length, 'sequences', 'tokens', width];
   graph.output(graph.concat(stacked, 0), 'float32', dims, 'latents');
   return graph.encodeModel();
 }

@@ -47,8 +47,11 @@ export interface AttentionWeights {
   readonly queryDown: { readonly weight: LinearWeight; readonly gain: Float32Array } | null;
   readonly queryUp: LinearWeight;
   readonly latentUp: AbsorbedWeights;
-  /** The up-projection as it is stored, by groups of heads: [heads of a group · (nope + value), latent] each. */
-  readonly expanded: readonly LinearWeight[];
+  /**
+   * The up-projection as it is stored, by groups of heads: [heads of a group · (nope + value), latent] each. Made when it
+   * is asked for: only the fast form on the CPU does.
+   */
+  readonly expanded: () => readonly LinearWeight[];
   readonly output: LinearWeight;
 }
 

@@ -73,7 +73,7 @@ export function addAttention(
       : addExpandedOr(
           graph,
           config,
-          weights.expanded,
+          weights.expanded(),
           context,
           { queries, prefix: inputs.prefix, keys, mask },
           addAbsorbed,

@@ -1,4 +1,4 @@
-import { floatAttribute, type GraphBuilder, intAttribute, microsoftDomain, type ValueName } from '../graph-builder.ts';
+import { type GraphBuilder, intAttribute, type ValueName } from '../graph-builder.ts';
 import { latentWidth, type ModelConfig } from '../model-config.ts';
 import type { QueryParts } from './absorb.ts';
 import type { AttentionContext } from './attention-parts.ts';
@@ -65,7 +65,7 @@ function addExpanded(
       end - first,
       nopeWidth + config.valueWidth,
     ]);
-    return addGroup(graph, config, { queries: own, expanded, ropeKeys, mask: whole, heads: end - first });
+    return addGroup(graph, config, context, { queries: own, expanded, ropeKeys, mask: whole, heads: end - first });
   });
   return groups.length === 1 ? (groups[0] ?? '') : graph.concat(groups, -1);
 }
@@ -83,7 +83,7 @@ interface GroupInputs {
 }
 
 /** [rows, heads of the group · value] */
-function addGroup(graph: GraphBuilder, config: ModelConfig, inputs: GroupInputs): ValueName {
+function addGroup(graph: GraphBuilder, config: ModelConfig, context: AttentionContext, inputs: GroupInputs): ValueName {
   const { nopeWidth, ropeWidth, valueWidth } = config;
   const { heads } = inputs;
   const [nope = '', values = ''] = graph.splitLast(inputs.expanded, [nopeWidth, valueWidth]);
@@ -93,8 +93,7 @@ function addGroup(graph: GraphBuilder, config: ModelConfig, inputs: GroupInputs)
     graph.shape([total, heads, ropeWidth]),
   ]);
   const keys = graph.transpose(graph.concat([nope, ropes], -1), [1, 0, 2]);
-  const product = { transB: intAttribute(1), alpha: floatAttribute(softmaxScale(config)) };
-  const scores = graph.op('FusedMatMul', [inputs.queries, keys], product, microsoftDomain);
+  const scores = context.operators.addScores(graph, inputs.queries, keys, softmaxScale(config), 3);
   const visible = graph.op('Add', [scores, inputs.mask]);
   const chances = graph.op('Softmax', [visible], { axis: intAttribute(-1) });
   const mixed = graph.op('MatMul', [chances, graph.transpose(values, [1, 0, 2])]);
