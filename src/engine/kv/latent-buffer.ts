@@ -18,10 +18,24 @@ export class LatentBuffer {
   /** What was read last: decode runs read the same rows again and again. */
   #lastView: { readonly start: number; readonly end: number; readonly layers: LatentLayers } | null = null;
 
-  constructor(layerTotal: number, width: number, rows = 1) {
+  /**
+   * @param used another one's memory, taken over where it fits: to touch new memory costs three times what it costs to
+   *   write it. What the other one wrote stays until `clearFrom`.
+   */
+  constructor(layerTotal: number, width: number, rows = 1, used: LatentBuffer | null = null) {
     this.#layerTotal = layerTotal;
     this.#width = width;
+    if (used !== null) this.#takeOver(used, roundRows(rows));
     this.reserve(rows);
+  }
+
+  #takeOver(used: LatentBuffer, rows: number): void {
+    // a quarter more than is wanted is the most that nobody counts
+    if (rows <= used.#capacityRows && used.#capacityRows <= rows * 1.25) {
+      this.#layers = used.#layers;
+      this.#capacityRows = used.#capacityRows;
+    }
+    used.release();
   }
 
   /** Room for `rows` rows; doubles, so that n appends copy O(n) rows in all. */
@@ -44,6 +58,11 @@ export class LatentBuffer {
     this.#layers = [];
     this.#capacityRows = 0;
     this.#lastView = null;
+  }
+
+  /** Zero from row `rows` on. */
+  clearFrom(rows: number): void {
+    for (const layer of this.#layers) layer.fill(0, rows * this.#width);
   }
 
   /** Views of rows [start, start + rows) without copying, `rows` rounded up to `step`; the same arrays when asked again. */

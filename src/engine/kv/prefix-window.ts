@@ -28,11 +28,12 @@ export class PrefixWindow {
   isDropped = false;
   users = 0;
 
-  constructor(names: readonly string[], tokenIds: Int32Array, shape: PageShape) {
+  /** @param used memory of a window that is gone */
+  constructor(names: readonly string[], tokenIds: Int32Array, shape: PageShape, used: LatentBuffer | null) {
     this.key = names.at(-1) ?? '';
     this.names = names;
     this.tokenIds = tokenIds;
-    this.buffer = new LatentBuffer(shape.layers, shape.latentWidth, Math.max(tokenIds.length, 1));
+    this.buffer = new LatentBuffer(shape.layers, shape.latentWidth, Math.max(tokenIds.length, 1), used);
   }
 
   get rows(): number {
@@ -63,7 +64,7 @@ export class PrefixWindows {
     this.#budget = budget;
     this.#pages = pages;
     this.#onLoaded = onLoaded;
-    pages.makeRoom = () => this.#giveUpIdle(1);
+    pages.makeRoom = () => this.#giveUpIdle(1)?.release();
   }
 
   get all(): readonly PrefixWindow[] {
@@ -96,9 +97,11 @@ export class PrefixWindows {
     if (window === undefined) {
       // first of all a use of its pages, so that others are evicted to make room for it
       this.#pages.match(names);
-      if (!this.reserve(owner, names.length)) return null;
+      if (names.length > this.available) return null;
+      const used = this.#giveUpIdle(names.length);
+      if (!this.#budget.take(owner, names.length)) return null;
       const tokenIds = Int32Array.from({ length: names.length * blockRows }, (_, row) => tokens[row] ?? 0);
-      window = new PrefixWindow(names, tokenIds, this.#shape);
+      window = new PrefixWindow(names, tokenIds, this.#shape, used);
       this.#fill(window);
     }
     // left half done by requests that were cancelled
@@ -118,7 +121,7 @@ export class PrefixWindows {
   /** `take` of the budget, giving up idle windows when it is short (W3). */
   reserve(who: string, blocks: number): boolean {
     if (blocks > this.available) return false;
-    this.#giveUpIdle(blocks);
+    this.#giveUpIdle(blocks)?.release();
     return this.#budget.take(who, blocks);
   }
 
@@ -133,7 +136,7 @@ export class PrefixWindows {
   }
 
   dropIdle(): void {
-    while (this.#dropOldestIdle());
+    for (let used = this.#dropOldestIdle(); used !== null; used = this.#dropOldestIdle()) used.release();
   }
 
   /** Rows before `rows` are computed: whole blocks become pages, and what others have of the rest need not be computed. */
@@ -163,6 +166,8 @@ export class PrefixWindows {
 
   #fill(window: PrefixWindow): void {
     this.#takeCached(window);
+    // what an earlier window has left there
+    window.buffer.clearFrom(window.readyRows);
     window.cachedRows = window.readyRows;
     this.#startLoading(window, () => {
       window.cachedRows = window.readyRows;
@@ -201,18 +206,25 @@ export class PrefixWindows {
     });
   }
 
-  #giveUpIdle(blocks: number): void {
-    while (this.#budget.free < blocks && this.#dropOldestIdle());
+  /** Returns the memory of the last one given up, for the next window; the caller releases it otherwise. */
+  #giveUpIdle(blocks: number): LatentBuffer | null {
+    let last: LatentBuffer | null = null;
+    while (this.#budget.free < blocks) {
+      const next = this.#dropOldestIdle();
+      if (next === null) break;
+      last?.release();
+      last = next;
+    }
+    return last;
   }
 
-  #dropOldestIdle(): boolean {
+  #dropOldestIdle(): LatentBuffer | null {
     const oldest = this.all.find((window) => isIdle(window) && window.names.length > 0);
-    if (oldest === undefined) return false;
+    if (oldest === undefined) return null;
     this.#windows.delete(oldest.key);
     oldest.isDropped = true;
-    oldest.buffer.release();
     this.#budget.give(owner, oldest.names.length);
-    return true;
+    return oldest.buffer;
   }
 }
 

@@ -82,11 +82,13 @@ export class SlotRows {
   /** Stores the first `tokens` new rows of a sequence from `row` on. */
   store(slot: number, row: number, tokens: number, { latents, index, total, padded }: RunRows): void {
     const { rows, latentWidth } = this.#shape;
-    invariant(row + tokens <= rows, `own rows to ${row + tokens} of ${rows}`);
+    const fits = row + tokens <= rows;
+    // a message costs more than its check, and this one is made for every token
+    if (!fits) invariant(false, `own rows to ${row + tokens} of ${rows}`);
     const target = slot * this.#slotFloats + row * latentWidth;
-    for (const [number, layer] of this.#layers.entries()) {
+    for (let number = 0; number < this.#layers.length; number++) {
       const from = (number * total + index) * padded * latentWidth;
-      layer.set(latents.subarray(from, from + tokens * latentWidth), target);
+      this.#layers[number]?.set(latents.subarray(from, from + tokens * latentWidth), target);
     }
     this.#written[slot] = Math.max(this.#writtenOf(slot), row + tokens);
   }

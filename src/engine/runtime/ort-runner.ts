@@ -2,7 +2,6 @@ import type { Tensor } from 'onnxruntime-node';
 import { AppError } from '../../base/errors.ts';
 import { invariant } from '../../base/invariant.ts';
 import { type Logger, silentLogger } from '../../base/log.ts';
-import type { LayerRange } from '../model/architectures/deepseek-v3.ts';
 import type { Precision } from '../model/layer-weights.ts';
 import { rowStep } from '../model/layers/attention.ts';
 import type { AttentionForm } from '../model/layers/attention-parts.ts';
@@ -14,7 +13,7 @@ import type { Provider } from '../model/operators/provider-operators.ts';
 import { blockRows, type ModelRunner, type StepInput, type StepOutput } from '../ports.ts';
 import { engineDigest } from './engine-digest.ts';
 import { type OpenGraphs, openGraphs } from './open-graphs.ts';
-import { floatTensor, intTensor, type OrtFeeds } from './ort-session.ts';
+import { floatTensor, intTensor, type OrtFeeds, type OrtSession } from './ort-session.ts';
 import { Device } from './provider.ts';
 import { joinFloats, longestOf, runInParts } from './run-in-parts.ts';
 import { planStages } from './stage-plan.ts';
@@ -62,7 +61,7 @@ export async function openOrtRunner(model: string | LoadedModel, options: OrtRun
     const graphs = await openGraphs(loaded, { precision, form, provider, stages, threads, preparedFolder, log });
     const digest = engineDigest(graphs.digest, threads, provider);
     const maxScores = options.maxScores ?? defaultMaxScores;
-    return new OrtRunner(loaded.config, { graphs, stages, form, digest, maxScores, device });
+    return new OrtRunner(loaded.config, { graphs, form, digest, maxScores, device });
   } catch (error) {
     await device?.close();
     throw error;
@@ -73,14 +72,11 @@ export async function openOrtRunner(model: string | LoadedModel, options: OrtRun
 
 interface RunnerParts {
   readonly graphs: OpenGraphs;
-  readonly stages: readonly LayerRange[];
   readonly form: AttentionForm;
   readonly digest: string;
   readonly maxScores: number;
   readonly device: Device | null;
 }
-
-const noLayers: LayerRange = { first: 0, end: 0 };
 
 class OrtRunner implements CheckpointRunner {
   readonly layers: number;
@@ -93,14 +89,13 @@ class OrtRunner implements CheckpointRunner {
   readonly digest: string;
   readonly weightsDigest: string;
   readonly #graphs: OpenGraphs;
-  readonly #ranges: readonly LayerRange[];
   readonly #heads: number;
   readonly #maxScores: number;
   readonly #device: Device | null;
   readonly #feeds: StepFeeds;
   #runMs = 0;
 
-  constructor(config: ModelConfig, { graphs, stages, form, digest, maxScores, device }: RunnerParts) {
+  constructor(config: ModelConfig, { graphs, form, digest, maxScores, device }: RunnerParts) {
     this.layers = config.layers;
     this.latentWidth = latentWidth(config);
     this.hiddenWidth = config.hiddenWidth;
@@ -112,7 +107,6 @@ class OrtRunner implements CheckpointRunner {
     this.digest = digest;
     this.weightsDigest = graphs.weightsDigest;
     this.#graphs = graphs;
-    this.#ranges = stages;
     this.#heads = config.heads;
     this.#maxScores = maxScores;
     this.#device = device;
@@ -146,13 +140,12 @@ class OrtRunner implements CheckpointRunner {
 
   async #runPart(input: StepInput): Promise<StepOutput> {
     if (this.#device !== null) await this.#feeds.upload(input);
-    const feeds = this.#feeds.common(input);
+    const feeds = this.#feeds.of(input);
     const latents: Float32Array[] = [];
     let hidden: Tensor | undefined;
-    for (const [index, session] of this.#graphs.stages.entries()) {
-      const own = this.#feeds.layers(input, this.#ranges[index] ?? noLayers);
-      if (hidden !== undefined) own['hidden_in'] = hidden;
-      const outputs = await this.#time(session.run({ ...feeds, ...own }));
+    for (const session of this.#graphs.stages) {
+      if (hidden !== undefined) feeds['hidden_in'] = hidden;
+      const outputs = await this.#time(session, feeds);
       hidden?.dispose();
       hidden = outputs['hidden'];
       latents.push(floatsOf(outputs['latents']));
@@ -165,7 +158,7 @@ class OrtRunner implements CheckpointRunner {
   /** What only wanted rows need. */
   async #runTop(
     input: StepInput,
-    feeds: OrtFeeds,
+    feeds: Record<string, Tensor>,
     hidden: Tensor | undefined,
     latents: Float32Array,
   ): Promise<Pick<StepOutput, 'logits' | 'hidden'>> {
@@ -175,25 +168,20 @@ class OrtRunner implements CheckpointRunner {
     if (select.length === 0 || hidden === undefined) return { logits: new Float32Array(), hidden: new Float32Array() };
     const hasHead = input.head || this.#device !== null;
     const newRows = latents.subarray(-sequences.length * tokens * this.latentWidth);
-    const outputs = await this.#time(
-      this.#graphs.top.run({
-        ...feeds,
-        ...this.#feeds.layers(input, { first: this.layers - 1, end: this.layers }),
-        hidden_in: hidden,
-        new_rows: floatTensor(newRows, [sequences.length, tokens, this.latentWidth]),
-        select: intTensor(select, [select.length]),
-        head: intTensor(BigInt64Array.of(hasHead ? 1n : 0n), [1]),
-      }),
-    );
+    feeds['hidden_in'] = hidden;
+    feeds['new_rows'] = floatTensor(newRows, [sequences.length, tokens, this.latentWidth]);
+    feeds['select'] = intTensor(select, [select.length]);
+    feeds['head'] = intTensor(BigInt64Array.of(hasHead ? 1n : 0n), [1]);
+    const outputs = await this.#time(this.#graphs.top, feeds);
     const logits = input.head ? floatsOf(outputs['logits']) : new Float32Array();
     return { logits, hidden: floatsOf(outputs['hidden']) };
   }
 
-  async #time<Result>(run: Promise<Result>): Promise<Result> {
+  async #time(session: OrtSession, feeds: OrtFeeds): Promise<Readonly<Record<string, Tensor>>> {
     const startMs = performance.now();
-    const result = await run;
+    const outputs = await session.run(feeds);
     this.#runMs += performance.now() - startMs;
-    return result;
+    return outputs;
   }
 
   #check({ sequences, prefix, prefixRows, suffix, suffixRows }: StepInput): void {

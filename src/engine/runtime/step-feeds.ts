@@ -1,6 +1,6 @@
 import type { Tensor } from 'onnxruntime-node';
 import { invariant } from '../../base/invariant.ts';
-import { type LayerRange, prefixBiasInput, prefixInput, suffixInput } from '../model/architectures/deepseek-v3.ts';
+import { prefixBiasInput, prefixInput, suffixInput } from '../model/architectures/deepseek-v3.ts';
 import { excluded } from '../model/layers/attention.ts';
 import { computeRotaryRows, inverseFrequencies } from '../model/layers/rotary.ts';
 import { latentWidth, type ModelConfig } from '../model/model-config.ts';
@@ -8,7 +8,7 @@ import { operatorsOf } from '../model/operators/operators-of.ts';
 import type { StepInput, StepSequence } from '../ports.ts';
 import { DevicePrefixes } from './device-prefixes.ts';
 import { LatentTensors } from './latent-tensors.ts';
-import { floatTensor, intTensor, type OrtFeeds } from './ort-session.ts';
+import { floatTensor, intTensor } from './ort-session.ts';
 import type { Device } from './provider.ts';
 import { longestOf } from './run-in-parts.ts';
 
@@ -35,8 +35,8 @@ export class StepFeeds {
     this.#suffixNames = Array.from({ length: config.layers }, (_, layer) => suffixInput(layer));
   }
 
-  /** Inputs of every graph. */
-  common({ sequences, prefixRows }: StepInput): OrtFeeds {
+  /** Inputs of all graphs together: each reads its own. The caller adds what one graph gives the next. */
+  of({ sequences, prefix, prefixRows, suffix, suffixRows }: StepInput): Record<string, Tensor> {
     const total = sequences.length;
     const tokens = longestOf(sequences);
     const pairs = this.#frequencies.length;
@@ -52,20 +52,15 @@ export class StepFeeds {
       write.set(index, start - prefixRows);
     }
     const bias = floatTensor(Float32Array.of(prefixRows === 0 ? excluded : 0), [1]);
-    return {
-      ...(this.#noPrefix === null ? {} : { [prefixBiasInput]: bias }),
+    const feeds: Record<string, Tensor> = {
       ids: intTensor(ids.values, [total, tokens]),
       write: intTensor(write.values, [total]),
       cos: floatTensor(cos, [total * tokens, pairs]),
       sin: floatTensor(sin, [total * tokens, pairs]),
     };
-  }
-
-  /** Rows that are there already, of the layers of one graph. */
-  layers({ sequences, prefix, prefixRows, suffix, suffixRows }: StepInput, { first, end }: LayerRange) {
-    const feeds: Record<string, Tensor> = {};
-    const [width, total] = [this.#width, sequences.length];
-    for (let layer = first; layer < end; layer++) {
+    if (this.#noPrefix !== null) feeds[prefixBiasInput] = bias;
+    const width = this.#width;
+    for (let layer = 0; layer < this.#prefixNames.length; layer++) {
       const shared = view(prefix[layer], prefixRows * width);
       const own = view(suffix[layer], total * suffixRows * width);
       const elsewhere = prefixRows === 0 ? this.#noPrefix : this.#devicePrefixes?.find(shared);

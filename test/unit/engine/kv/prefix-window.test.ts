@@ -109,4 +109,16 @@ describe('PrefixWindows', () => {
     for (let turn = 0; turn < 5; turn++) await new Promise(setImmediate);
     expect([window.readyRows, cache.pageTotal]).toEqual([0, 0]);
   });
+
+  it('takes over the memory of a window that makes way, and nothing that stood there', () => {
+    const { windows, acquire } = setUp(5);
+    const first = acquire(document);
+    for (let row = 0; row < 768; row += blockRows) first.buffer.store(row, blockRows, pageOf(7));
+    const memory = first.buffer.view(768)[0]?.buffer;
+    windows.release(first);
+    const other = acquire(['b1', 'b2', 'b3']);
+    expect(other.buffer.view(768)[0]?.buffer).toBe(memory);
+    for (const layer of other.buffer.view(768)) expect(layer.every((value) => value === 0)).toBe(true);
+    expect(() => first.buffer.view(256)).toThrow('rows to 256 of a buffer of 0');
+  });
 });
