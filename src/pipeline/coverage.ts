@@ -1,5 +1,6 @@
 import type { Document } from './document/document.ts';
 import type { ToolUse } from './run-tool-loop.ts';
+import { pagesShown } from './tools/read-pages.ts';
 
 /** Which pages the model has read, and why not the others. */
 export interface Coverage {
@@ -12,7 +13,8 @@ interface SkippedPages {
   readonly document: number;
   readonly from: number;
   readonly to: number;
-  readonly reason: 'searched' | 'not_opened';
+  /** Passages of it were seen; opened, but longer than one answer of the tool; nothing. */
+  readonly reason: 'searched' | 'cut' | 'not_opened';
 }
 
 /** The documents stand in the prompt: every page is read. */
@@ -21,18 +23,23 @@ export function coverAll(documents: readonly Document[]): Coverage {
   return { pages_total: total, pages_read: total, skipped: [] };
 }
 
-/** Only outlines stand there: pages count as read when `read_pages` gave them, and as searched when passages of them were seen. */
+/** Only outlines stand there: pages count as read when `read_pages` gave them whole. */
 export function coverByTools(documents: readonly Document[], uses: readonly ToolUse[]): Coverage {
   const read = new Set<string>();
-  const seen = new Set<string>();
+  const left = new Map<string, SkippedPages['reason']>();
   for (const { name, arguments: text, result } of uses) {
     if (result.startsWith('error:')) continue;
     if (name === 'read_pages') {
-      const { document, from, to } = JSON.parse(text) as { document: number; from: number; to: number };
-      for (let page = from; page <= to; page++) read.add(`${document} ${page}`);
+      const { document } = JSON.parse(text) as { document: number };
+      const { whole, cut } = pagesShown(result);
+      for (const page of whole) read.add(`${document} ${page}`);
+      if (cut !== null) left.set(`${document} ${cut}`, 'cut');
     }
     if (name === 'search_document') {
-      for (const match of result.matchAll(/^\[(\d+), p\. (\d+)\] /gm)) seen.add(`${match[1]} ${match[2]}`);
+      for (const match of result.matchAll(/^\[(\d+), p\. (\d+)\] /gm)) {
+        const page = `${match[1]} ${match[2]}`;
+        if (!left.has(page)) left.set(page, 'searched');
+      }
     }
   }
   const skipped = documents.flatMap(({ pages }, index) =>
@@ -43,13 +50,13 @@ export function coverByTools(documents: readonly Document[], uses: readonly Tool
           document: index + 1,
           from: number,
           to: number,
-          reason: seen.has(`${index + 1} ${number}`) ? ('searched' as const) : ('not_opened' as const),
+          reason: left.get(`${index + 1} ${number}`) ?? ('not_opened' as const),
         })),
     ),
   );
   const total = countPages(documents);
-  const left = skipped.reduce((sum, { from, to }) => sum + to - from + 1, 0);
-  return { pages_total: total, pages_read: total - left, skipped };
+  const unread = skipped.reduce((sum, { from, to }) => sum + to - from + 1, 0);
+  return { pages_total: total, pages_read: total - unread, skipped };
 }
 
 function joinRanges(pages: readonly SkippedPages[]): readonly SkippedPages[] {

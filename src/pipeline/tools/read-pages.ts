@@ -32,6 +32,13 @@ export function buildReadPages(documents: readonly Document[]): Tool {
   };
 }
 
+/** Which pages a result of the tool has to their ends, and which one it breaks off in. */
+export function pagesShown(result: string): { readonly whole: readonly number[]; readonly cut: number | null } {
+  const numbers = [...result.matchAll(/^\[page (\d+)\]$/gm)].map(([, number]) => Number(number));
+  const isCut = /\n\(\d+ characters more; find them with search_document\)$/.test(result);
+  return isCut ? { whole: numbers.slice(0, -1), cut: numbers.at(-1) ?? null } : { whole: numbers, cut: null };
+}
+
 function cut(text: string): string {
   if (text.length <= maxChars) return text;
   // not between the halves of a character

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { coverAll, coverByTools } from '../../../src/pipeline/coverage.ts';
 import { paginate } from '../../../src/pipeline/document/parse-document.ts';
+import { buildReadPages } from '../../../src/pipeline/tools/read-pages.ts';
 
 const documents = [paginate('a.md', 'one\ftwo\fthree\ffour\ffive'), paginate('b.md', 'six')];
 const use = (name: string, args: object, result: string) => ({ name, arguments: JSON.stringify(args), result });
@@ -25,6 +26,20 @@ describe('coverage', () => {
         { document: 1, from: 4, to: 4, reason: 'searched' },
         { document: 1, from: 5, to: 5, reason: 'not_opened' },
         { document: 2, from: 1, to: 1, reason: 'not_opened' },
+      ],
+    });
+  });
+
+  it('does not count a page as read that the tool has cut', () => {
+    const long = [paginate('a.md', `one\f${'two '.repeat(10_000)}\fthree`)];
+    const result = buildReadPages(long).run({ document: 1, from: 1, to: 3 });
+    const uses = [use('read_pages', { document: 1, from: 1, to: 3 }, result)];
+    expect(coverByTools(long, uses)).toEqual({
+      pages_total: 3,
+      pages_read: 1,
+      skipped: [
+        { document: 1, from: 2, to: 2, reason: 'cut' },
+        { document: 1, from: 3, to: 3, reason: 'not_opened' },
       ],
     });
   });
