@@ -6,6 +6,8 @@ export async function runSideBySide<Result>(
   signal: AbortSignal,
   run: (index: number, signal: AbortSignal) => Promise<Result>,
 ): Promise<Result[]> {
+  // nothing to stop, and two signals a line are a tenth of what a short one costs
+  if (total === 1) return [await run(0, signal)];
   const stop = new AbortController();
   const joint = AbortSignal.any([signal, stop.signal]);
   const runOne = async (index: number): Promise<Result> => {
