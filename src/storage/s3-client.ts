@@ -35,6 +35,8 @@ export function buildS3Client(options: S3Options): S3Client {
     forcePathStyle: options.forcePathStyle ?? endpoint !== null,
     // a body is at most one part: waiting for "continue" would cost a connection for each
     expectContinueHeader: false,
+    // handlers are put together once a command, not once a request: nobody changes them here
+    cacheMiddleware: true,
     requestHandler: {
       connectionTimeout: connectTimeoutMs,
       socketTimeout: idleTimeoutMs,

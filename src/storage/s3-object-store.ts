@@ -220,9 +220,11 @@ class S3ObjectStore implements ObjectStore {
     if (range !== undefined && range.start === range.end) return empty();
     const Range = range === undefined ? {} : { Range: `bytes=${range.start}-${range.end - 1}` };
     try {
-      const answer = await this.client.send(new GetObjectCommand({ Bucket: this.bucket, Key: key, ...Range }), {
-        ...(signal === undefined ? {} : { abortSignal: signal }),
-      });
+      const command = new GetObjectCommand({ Bucket: this.bucket, Key: key, ...Range });
+      // options of a call cost it the client's prepared handlers
+      const answer = await (signal === undefined
+        ? this.client.send(command)
+        : this.client.send(command, { abortSignal: signal }));
       return toAnswer(key, answer);
     } catch (error) {
       signal?.throwIfAborted();
