@@ -1,4 +1,5 @@
-import { keys, type ObjectStore } from '../storage/index.ts';
+import type { ObjectStore } from '../storage/index.ts';
+import { countSlots } from './count-slots.ts';
 import { mapConcurrent } from './map-concurrent.ts';
 import { lineTotalOf } from './plan-store.ts';
 import type { BatchRecord, BatchUsage, LineResult, Plan, PlannedUnit, SealReason } from './records.schema.ts';
@@ -24,7 +25,7 @@ export interface BatchProgress {
 export class BatchWatch {
   readonly plan: Plan;
   readonly #store: ObjectStore;
-  readonly #unitsPrefix: string;
+  readonly #batch: Pick<BatchRecord, 'tenant' | 'id'>;
   readonly #logs: ReadonlyMap<string, UnitLog<Counted>>;
   readonly #lineTotal: number;
 
@@ -42,7 +43,7 @@ export class BatchWatch {
     };
     this.plan = plan;
     this.#store = store;
-    this.#unitsPrefix = keys.units(tenant, id);
+    this.#batch = { tenant, id };
     this.#logs = new Map(plan.units.map((unit) => [unit.id, new UnitLog(store, tenant, id, unit.id, { keep })]));
     this.#lineTotal = lineTotalOf(plan);
   }
@@ -50,21 +51,14 @@ export class BatchWatch {
   /** @throws `corrupt.*`, `transient.*` */
   async refresh(): Promise<void> {
     const open = this.openLogs();
-    const grown = open.length <= maxAskedUnits ? open : await this.#findGrown();
-    await mapConcurrent(grown, readsAtOnce, (log) => log.fold());
-  }
-
-  async #findGrown(): Promise<readonly UnitLog<Counted>[]> {
-    const slotTotals = new Map<string, number>();
-    for (let after: string | null = ''; after !== null; ) {
-      const listing = await this.#store.list(this.#unitsPrefix, after === '' ? {} : { after });
-      for (const { key } of listing.objects) {
-        const [unitId = '', folder, slot] = key.slice(this.#unitsPrefix.length).split('/');
-        if (folder === 'log' && slot !== undefined) slotTotals.set(unitId, (slotTotals.get(unitId) ?? 0) + 1);
-      }
-      after = listing.next;
+    if (open.length <= maxAskedUnits) {
+      await mapConcurrent(open, readsAtOnce, (log) => log.fold());
+      return;
     }
-    return this.openLogs().filter((log) => (slotTotals.get(log.unitId) ?? 0) > log.state.nextSlot);
+    const totals = await countSlots(this.#store, this.#batch);
+    const slotsOf = ({ unitId }: UnitLog<Counted>): number => totals.get(unitId) ?? 0;
+    const grown = open.filter((log) => slotsOf(log) > log.state.nextSlot);
+    await mapConcurrent(grown, readsAtOnce, (log) => log.fold(slotsOf(log)));
   }
 
   openLogs(): readonly UnitLog<Counted>[] {

@@ -3,12 +3,13 @@ import { sha256Hex } from '../base/hash.ts';
 import { invariant } from '../base/invariant.ts';
 import { keys, type ObjectStore } from '../storage/index.ts';
 import type { BatchStore } from './batch-store.ts';
+import { countSlots } from './count-slots.ts';
 import { readLines } from './line-reader.ts';
 import { mapConcurrent } from './map-concurrent.ts';
 import { lineTotalOf } from './plan-store.ts';
 import type { BatchRecord, BatchUsage, FileRecord, LineResult, Plan, PlannedUnit } from './records.schema.ts';
 import { ResultSpool } from './result-spool.ts';
-import { openUnitLog } from './unit-log.ts';
+import { openUnitLog, type UnitLogState } from './unit-log.ts';
 import { buildUnrunResult } from './unrun-line.ts';
 import { addUsage, noUsage, usageOf } from './usage.ts';
 
@@ -71,8 +72,10 @@ export async function finalizeBatch(deps: FinalizerDeps, record: BatchRecord, pl
     let [linesRead, linesWritten] = [0, 0];
     const report = (): void =>
       deps.onProgress?.({ lines_read: linesRead, lines_written: linesWritten, lines_total: linesTotal });
+    const slotTotals = await countSlots(deps.store, record);
     const reasons = await mapConcurrent(plan.units, unitsAtOnce, async (unit) => {
-      const reason = await collectUnit(deps, record, unit, spool, lines);
+      const log = openUnitLog(deps.store, record.tenant, record.id, unit.id);
+      const reason = await collectUnit(deps, record, unit, await log.fold(slotTotals.get(unit.id)), { spool, lines });
       linesRead += unit.lines.length;
       report();
       return reason;
@@ -105,10 +108,9 @@ async function collectUnit(
   { store }: FinalizerDeps,
   { tenant, id }: BatchRecord,
   unit: PlannedUnit,
-  spool: ResultSpool,
-  lines: FinishedLine[],
+  { results, sealed }: UnitLogState,
+  { spool, lines }: { readonly spool: ResultSpool; readonly lines: FinishedLine[] },
 ): Promise<string> {
-  const { results, sealed } = await openUnitLog(store, tenant, id, unit.id).fold();
   invariant(sealed !== null, `unit ${unit.id} is sealed before its batch is finalized`);
   const missing = unit.lines.map(({ index }) => index).filter((index) => !results.has(index));
   const unrun = missing.length === 0 ? [] : await readLines(store, tenant, id, missing);

@@ -44,8 +44,8 @@ export interface SegmentWriterDeps {
 export class SegmentWriter {
   readonly #deps: SegmentWriterDeps;
   #waiting: LineResult[] = [];
-  /** Of the last segment. */
-  #lastMs = 0;
+  /** Of the last segment, at first of the claim. */
+  #lastMs: number;
   #checkpointAtMs = Number.POSITIVE_INFINITY;
   readonly #firstCheckpointMs: number;
   #asking = 0;
@@ -55,15 +55,16 @@ export class SegmentWriter {
 
   constructor(deps: SegmentWriterDeps) {
     this.#deps = deps;
-    this.#firstCheckpointMs = deps.clock.nowMs() + segmentMs;
+    this.#lastMs = deps.clock.nowMs();
+    this.#firstCheckpointMs = this.#lastMs + segmentMs;
   }
 
+  /** Waits for the store only when a whole segment is ready: until then the next line need not. */
   async add(result: LineResult): Promise<void> {
     this.#waiting.push(result);
     this.#deps.journal.close(result.index);
-    const dueMs = this.#lastMs + segmentMs;
-    if (dueMs <= this.#deps.clock.nowMs() || this.#waiting.length >= segmentLines) await this.flush();
-    else this.#flushAt(dueMs);
+    if (this.#waiting.length >= segmentLines) await this.flush();
+    else this.#flushAt(this.#lastMs + segmentMs);
   }
 
   /** A line is further. @param isLong it is worth a checkpoint as soon as there may be one */

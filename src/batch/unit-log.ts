@@ -85,10 +85,13 @@ export class UnitLog<Kept = LineResult> {
     };
   }
 
-  /** Reads the slots not read yet. @throws `corrupt.*`, `transient.*` */
-  fold(): Promise<UnitLogState<Kept>> {
+  /**
+   * Reads the slots not read yet.
+   * @param slotTotal so many are known to be there, so nobody looks for more @throws `corrupt.*`, `transient.*`
+   */
+  fold(slotTotal?: number): Promise<UnitLogState<Kept>> {
     return this.#alone(async () => {
-      await this.#readNew();
+      await (slotTotal === undefined ? this.#readNew() : this.#readUpTo(slotTotal));
       return this.state;
     });
   }
@@ -97,7 +100,8 @@ export class UnitLog<Kept = LineResult> {
   claim(owner: string): Promise<number | 'sealed'> {
     return this.#alone(async () => {
       for (let race = 0; race < maxSlotRaces; race++) {
-        await this.#readNew();
+        // most units are claimed once: the write itself tells that nobody was there before
+        if (race > 0 || this.#nextSlot > 0) await this.#readNew();
         if (this.#sealed !== null) return 'sealed';
         const epoch = this.#epoch + 1;
         if (await this.#write({ version: 1, type: 'claim', epoch, owner, nonce: newNonce() })) {
@@ -198,14 +202,26 @@ export class UnitLog<Kept = LineResult> {
   /** Reads ahead the more the longer the log proves to be, so that an unchanged log costs one request. */
   async #readNew(): Promise<void> {
     for (let ahead = 1; this.#sealed === null; ahead = Math.min(ahead * 2, maxReadsAtOnce)) {
-      const slots = Array.from({ length: ahead }, (_, offset) => this.#nextSlot + offset);
-      const entries = await Promise.all(slots.map((slot) => this.#read(slot)));
-      for (const entry of entries) {
-        // what lies behind a gap was written after this read began: the next fold sees it
-        if (entry === undefined) return;
-        this.#apply(entry);
-      }
+      if (!(await this.#readNext(ahead))) return;
     }
+  }
+
+  async #readUpTo(slotTotal: number): Promise<void> {
+    while (this.#sealed === null && this.#nextSlot < slotTotal) {
+      if (!(await this.#readNext(Math.min(slotTotal - this.#nextSlot, maxReadsAtOnce)))) return;
+    }
+  }
+
+  /** @returns false when the log ends before so many slots */
+  async #readNext(slotTotal: number): Promise<boolean> {
+    const slots = Array.from({ length: slotTotal }, (_, offset) => this.#nextSlot + offset);
+    const entries = await Promise.all(slots.map((slot) => this.#read(slot)));
+    for (const entry of entries) {
+      // what lies behind a gap was written after this read began: the next fold sees it
+      if (entry === undefined) return false;
+      this.#apply(entry);
+    }
+    return true;
   }
 
   async #read(slot: number): Promise<LogEntry | undefined> {

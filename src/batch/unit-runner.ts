@@ -99,18 +99,9 @@ export async function runUnit(deps: UnitRunnerDeps, signal: AbortSignal): Promis
     const lanes = laneTotal(deps.lineConcurrency, log.state.stuckClaims);
     await runAll(todo, lanes, { stop, signal }, async (line) => {
       const seed = seeds.get(line.index) ?? 0;
-      const isSuspect = mustRunAlone(log.state.stuckClaims);
-      const ended = new AbortController();
-      const begin = async (): Promise<void> => {
-        await log.noteAlone(line.index);
-        void saveFirstTokens(deps, writer, ended.signal);
-      };
-      const beginAlone = isSuspect ? begin : null;
-      const task = { line, seed, signal: stop.signal, journal: journal.open(line.index), beginAlone };
-      const answer = await deps.runLine(task).finally(() => ended.abort());
-      await writer.add(lineResult(deps, line, answer));
-      // it is cleared, and the next one may run beside others, once its result is written
-      if (isSuspect) await writer.flush();
+      const task = { line, seed, signal: stop.signal, journal: journal.open(line.index) };
+      if (mustRunAlone(log.state.stuckClaims)) return runSuspect(deps, writer, task);
+      await writer.add(lineResult(deps, line, await deps.runLine({ ...task, beginAlone: null })));
     });
     await leaving.end();
     stop.signal.throwIfAborted();
@@ -130,6 +121,24 @@ export async function runUnit(deps: UnitRunnerDeps, signal: AbortSignal): Promis
   await failpoint('unit.before-job-end');
   // an owner before us may have left some even after we looked
   await tidy(deps, () => (epoch > 1 ? checkpoints.sweep(null) : checkpoints.clear()));
+}
+
+/** A line that may be why earlier owners ended. */
+async function runSuspect(
+  deps: UnitRunnerDeps,
+  writer: SegmentWriter,
+  task: Omit<UnitLineTask, 'beginAlone'>,
+): Promise<void> {
+  const { line } = task;
+  const ended = new AbortController();
+  const beginAlone = async (): Promise<void> => {
+    await deps.log.noteAlone(line.index);
+    void saveFirstTokens(deps, writer, ended.signal);
+  };
+  const answer = await deps.runLine({ ...task, beginAlone }).finally(() => ended.abort());
+  await writer.add(lineResult(deps, line, answer));
+  // it is cleared, and the next one may run beside others, once its result is written
+  await writer.flush();
 }
 
 /** A suspect is cleared by its first tokens, so they are saved as soon as there are any. Ends with the line. */

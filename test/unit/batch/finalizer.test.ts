@@ -1,6 +1,6 @@
 import { readdir } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { sha256Hex } from '../../../src/base/hash.ts';
 import { type Finalized, finalizeBatch } from '../../../src/batch/finalizer.ts';
 import type { BatchRecord, Plan, SealReason } from '../../../src/batch/records.schema.ts';
@@ -51,6 +51,18 @@ describe('finalizeBatch', () => {
     expect(file).toMatchObject({ purpose: 'batch_output', created_at: 1_800_000_100, expires_at: 1_800_003_700 });
     const content = await world.batches.openFileContent(tenant, file.id);
     expect(sha256Hex(Buffer.concat(await content.stream.toArray()))).toBe(file.sha256);
+  });
+
+  it('asks for every slot once, and for none that is not there', async () => {
+    await world.runUnit(record.id, 'u000000', [resultOf(3, 'c3'), resultOf(0, 'c0')]);
+    await world.runUnit(record.id, 'u000001', [resultOf(1, 'c1'), resultOf(4, 'c4')]);
+    await world.runUnit(record.id, 'u000002', [resultOf(5, 'c5'), resultOf(2, 'c2')]);
+    const { objects } = await world.store.list(keys.units(tenant, record.id));
+    const slots = objects.map(({ key }) => key).filter((key) => key.includes('/log/'));
+    const get = vi.spyOn(world.store, 'get');
+    await finalize();
+    const asked = get.mock.calls.map(([key]) => key).filter((key) => key.includes('/log/'));
+    expect(asked.toSorted()).toEqual(slots);
   });
 
   it.each([

@@ -162,9 +162,8 @@ describe('checkpoints of a unit', () => {
     await settle();
     await world.pass(5_000);
     await run;
-    // claim: its slot was read and written; segments; seal
-    expect(world.store.counts.byOperation).toEqual({ get: 1, create: expect.any(Number) });
-    expect(world.store.counts.calls / 64).toBeLessThanOrEqual(0.2);
+    // claim, one segment, seal
+    expect(world.store.counts.byOperation).toEqual({ create: 3 });
   });
 
   it('come at most once a second, and leave a bounded number of objects', async () => {

@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import type { Clock } from '../../../src/base/clock.ts';
 import { AppError } from '../../../src/base/errors.ts';
 import { silentLogger } from '../../../src/base/log.ts';
@@ -60,6 +60,31 @@ const never = new AbortController().signal;
 const ok = async (): Promise<{ statusCode: number; body: object }> => ({ statusCode: 200, body: {} });
 
 describe('runUnit', () => {
+  it('begins the next line while the result of the last one is being stored', async () => {
+    const begun: number[] = [];
+    const { store, clock, build, readLog } = setUp(6, async ({ line }) => {
+      begun.push(line.index);
+      // a second behind the claim the first result is due
+      clock.ms = 2_000;
+      return ok();
+    });
+    let release = (): void => {};
+    const held = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    const create = store.create.bind(store);
+    store.create = async (key, ...rest) => {
+      if (key === keys.unitSlot('default', batchId, unitId, 1)) await held;
+      return create(key, ...rest);
+    };
+    const run = runUnit(build(), never);
+    await vi.waitFor(() => expect(begun).toHaveLength(6));
+    expect((await readLog()).results.size).toBe(0);
+    release();
+    await run;
+    expect((await readLog()).sealed).toBe('done');
+  });
+
   it('lets the first line begin alone, and say so, after owners that ended without a word', async () => {
     const asked: [number, boolean][] = [];
     const { store, build, readLog } = setUp(3, async ({ line, beginAlone }) => {
