@@ -10,7 +10,7 @@ import type { WeightSource } from './weights.ts';
 
 /**
  * `full`: float32 arithmetic on the weights as stored. `int4`: products of INT8 activations with INT4 experts as
- * shipped and INT8 for all other matrices but embedding and router.
+ * shipped and INT8 for all other matrices but embedding, router and what is absorbed.
  */
 export type Precision = 'full' | 'int4';
 
@@ -63,7 +63,7 @@ export class LayerWeights {
     return {
       ...query,
       expanded: () => this.#headGroups(latentUp),
-      latentUp: splitLatentUp(this.#config, latentUp, this.#precision === 'int4'),
+      latentUp: splitLatentUp(this.#config, latentUp),
       output: this.#linear(`${name}.o_proj`, hiddenWidth, heads * valueWidth),
     };
   }

@@ -1,4 +1,3 @@
-import { type BlockMatrix, quantizeBlocks } from '../block-matrix.ts';
 import type { GraphBuilder, ValueName } from '../graph-builder.ts';
 import type { ModelConfig } from '../model-config.ts';
 import type { AbsorbedWeights, AttentionContext, AttentionForm, AttentionWeights } from './attention-parts.ts';
@@ -7,23 +6,12 @@ import { addRmsNorm } from './norm.ts';
 import { addRotary } from './rotary.ts';
 
 /** @param latentUp [heads · (nope + value), latent] */
-export function splitLatentUp(config: ModelConfig, latentUp: Matrix, quantized: boolean): AbsorbedWeights {
+export function splitLatentUp(config: ModelConfig, latentUp: Matrix): AbsorbedWeights {
   const { heads, nopeWidth, valueWidth, latentRank } = config;
   const headRows = nopeWidth + valueWidth;
   const keys = selectHeadRows(latentUp, heads, headRows, 0, nopeWidth);
   const values = selectHeadRows(latentUp, heads, headRows, nopeWidth, valueWidth);
-  if (!quantized) return { type: 'float32', keys, values: transposeEach(values, heads, valueWidth, latentRank) };
-  const turned = transposeEach(keys, heads, nopeWidth, latentRank);
-  const perHead = (all: Float32Array, rows: number, columns: number): BlockMatrix[] =>
-    Array.from({ length: heads }, (_, head) => {
-      const own = all.subarray(head * rows * columns, (head + 1) * rows * columns);
-      return quantizeBlocks({ values: own, rows, columns });
-    });
-  return {
-    type: 'blocks',
-    keys: perHead(turned, latentRank, nopeWidth),
-    values: perHead(values, valueWidth, latentRank),
-  };
+  return { keys, values: transposeEach(values, heads, valueWidth, latentRank) };
 }
 
 export interface QueryParts {
@@ -58,18 +46,9 @@ export function addAbsorbedQueries(
   { nope, rope }: QueryParts,
 ): ValueName {
   const { heads, nopeWidth, ropeWidth, latentRank } = config;
-  if (latentUp.type === 'float32') {
-    const up = graph.weight('latent_key_up', latentUp.keys, [heads, nopeWidth, latentRank]);
-    const absorbed = addPerHead(graph, form, nope, up, heads, nopeWidth);
-    return graph.concat([absorbed, graph.reshape(rope, [-1, heads, ropeWidth])], -1);
-  }
-  const nopes = graph.splitLast(graph.reshape(nope, [-1, heads * nopeWidth]), Array(heads).fill(nopeWidth));
-  const ropes = graph.splitLast(graph.reshape(rope, [-1, heads * ropeWidth]), Array(heads).fill(ropeWidth));
-  const parts = latentUp.keys.flatMap((weight, head) => [
-    addLinear(graph, nopes[head] ?? '', weight, 'latent_key_up'),
-    ropes[head] ?? '',
-  ]);
-  return graph.concat(parts, -1);
+  const up = graph.weight('latent_key_up', latentUp.keys, [heads, nopeWidth, latentRank]);
+  const absorbed = addPerHead(graph, form, nope, up, heads, nopeWidth);
+  return graph.concat([absorbed, graph.reshape(rope, [-1, heads, ropeWidth])], -1);
 }
 
 function addCompressed(
@@ -92,16 +71,9 @@ export function addHeadValues(
   mixed: ValueName,
 ): ValueName {
   const { heads, latentRank, valueWidth } = config;
-  if (latentUp.type === 'float32') {
-    const up = graph.weight('latent_value_up', latentUp.values, [heads, latentRank, valueWidth]);
-    const values = addPerHead(graph, form, graph.reshape(mixed, [-1, heads, latentRank]), up, heads, latentRank);
-    return graph.reshape(values, [-1, heads * valueWidth]);
-  }
-  const perHead = graph.splitLast(graph.reshape(mixed, [-1, heads * latentRank]), Array(heads).fill(latentRank));
-  const values = latentUp.values.map((weight, head) =>
-    addLinear(graph, perHead[head] ?? '', weight, 'latent_value_up'),
-  );
-  return graph.concat(values, -1);
+  const up = graph.weight('latent_value_up', latentUp.values, [heads, latentRank, valueWidth]);
+  const values = addPerHead(graph, form, graph.reshape(mixed, [-1, heads, latentRank]), up, heads, latentRank);
+  return graph.reshape(values, [-1, heads * valueWidth]);
 }
 
 /** A1: x [rows, heads, in] times one matrix a head [heads, in, out] → [rows, heads, out]. */

@@ -1,4 +1,3 @@
-import type { BlockMatrix } from '../block-matrix.ts';
 import type { ValueName } from '../graph-builder.ts';
 import type { ProviderOperators } from '../operators/provider-operators.ts';
 import type { LinearWeight } from './linear.ts';
@@ -18,23 +17,15 @@ export type AttentionForm = 'exact' | 'fast';
 
 /**
  * The up-projection of the latents, taken apart by heads and absorbed: its key half into the queries, its value half
- * behind the mixed latents. Float32: one product with a matrix a head. Blocks of INT8: a product of its own for each
- * head, since MatMulNBits has two-dimensional weights; a quarter of the bytes.
+ * behind the mixed latents. Float32 in every precision: one product for all heads. MatMulNBits has two-dimensional
+ * weights, and with a product of its own for each head the calls cost more than reading four times the bytes.
  */
-export type AbsorbedWeights =
-  | {
-      readonly type: 'float32';
-      /** [heads, nope, latent] */
-      readonly keys: Float32Array;
-      /** [heads, latent, value] */
-      readonly values: Float32Array;
-    }
-  | {
-      readonly type: 'blocks';
-      /** A head each: [latent, nope] and [value, latent]. */
-      readonly keys: readonly BlockMatrix[];
-      readonly values: readonly BlockMatrix[];
-    };
+export interface AbsorbedWeights {
+  /** [heads, nope, latent] */
+  readonly keys: Float32Array;
+  /** [heads, latent, value] */
+  readonly values: Float32Array;
+}
 
 /** Of the rows that are cached. */
 export interface LatentWeights {
