@@ -47,9 +47,16 @@ def grade(written: str, turn: Turn, pages: dict[int, str]) -> dict[str, bool]:
     quotes = answer.get("citations") if isinstance(answer, dict) else None
     if not isinstance(quotes, list):
         return {"exact": False, "verified": False}
-    exact = answer.get("answer") == turn.answer.value and answer.get("found") == turn.answer.found
+    exact = _trimmed(answer.get("answer")) == turn.answer.value and answer.get("found") == turn.answer.found
     verified = bool(quotes) == bool(turn.answer.citations) and all(_stands(one, pages) for one in quotes)
     return {"exact": exact, "verified": verified}
+
+
+def _trimmed(value: object) -> object:
+    """As the product does: a text without the white space around it."""
+    if isinstance(value, list):
+        return [_trimmed(one) for one in value]
+    return value.strip() if isinstance(value, str) else value
 
 
 def _stands(citation: object, pages: dict[int, str]) -> bool:

@@ -8,7 +8,7 @@ attention logit of each head since the last step and, above the limit, shrinks t
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 
@@ -40,6 +40,13 @@ class Rates:
     adam: float = 0.003
     decay: float = 0.1
     momentum: float = 0.95
+    #: by the beginning of a parameter's name: factor of its rate, so that starting weights are kept where they serve
+    factors: dict[str, float] = field(default_factory=dict)
+
+    def factor(self, name: str) -> float:
+        """Of the longest beginning that fits."""
+        fitting = [start for start in self.factors if name.startswith(start)]
+        return self.factors[max(fitting, key=len)] if fitting else 1.0
 
 
 class MuonClip:
@@ -51,7 +58,7 @@ class MuonClip:
             is_matrix = parameter.ndim >= 2 and name not in ("embedding", "head")
             (self.matrices if is_matrix else self.others).append((name, parameter))
         self.adam = torch.optim.AdamW(
-            [parameter for _, parameter in self.others],
+            [{"params": [parameter], "factor": rates.factor(name)} for name, parameter in self.others],
             lr=rates.adam,
             betas=(0.9, 0.95),
             weight_decay=0.0,
@@ -63,7 +70,7 @@ class MuonClip:
     def step(self, factor: float) -> torch.Tensor:
         """One update with `factor` of the peak rates. Returns the largest logit [layers] of each before clipping."""
         for group in self.adam.param_groups:
-            group["lr"] = self.rates.adam * factor
+            group["lr"] = self.rates.adam * factor * group["factor"]
         self.adam.step()
         self._step_matrices(self.rates.muon * factor)
         return self._clip_logits()
@@ -84,12 +91,12 @@ class MuonClip:
             parts = update if update.ndim == 3 else update[None]
             if name.endswith("gate_up"):
                 parts = parts.unflatten(1, (2, -1)).flatten(0, 1)
-            stacks[tuple(parts.shape[1:])].append((parameter, parts))
+            stacks[tuple(parts.shape[1:])].append((parameter, parts, rate * self.rates.factor(name)))
         for (rows, columns), members in stacks.items():
-            updates = orthogonalize(torch.cat([parts for _, parts in members]))
+            updates = orthogonalize(torch.cat([parts for _, parts, _ in members]))
             size = 0.2 * max(rows, columns) ** 0.5
             at = 0
-            for parameter, parts in members:
+            for parameter, parts, rate in members:
                 update = updates[at : at + parts.shape[0]].reshape(parameter.shape)
                 at += parts.shape[0]
                 parameter.mul_(1 - rate * self.rates.decay).add_(update, alpha=-rate * size)

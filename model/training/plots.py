@@ -18,7 +18,15 @@ from matplotlib import pyplot  # noqa: E402
 
 
 def read_log(path: Path) -> tuple[list[dict], list[dict]]:
-    entries = [json.loads(line) for line in path.read_text().splitlines()]
+    """Steps and evaluations. What a restart did again replaces what was lost with the old process."""
+    entries: list[dict] = []
+    for line in path.read_text().splitlines():
+        entry = json.loads(line)
+        # of a step its updates are logged before its evaluation
+        least = entry["step"] + (entry["event"] == "eval")
+        while entries and entries[-1]["step"] >= least:
+            entries.pop()
+        entries.append(entry)
     return [one for one in entries if one["event"] == "step"], [one for one in entries if one["event"] == "eval"]
 
 

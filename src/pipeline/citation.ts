@@ -24,7 +24,7 @@ export function verifyCitation(
     page: cited.page,
     start: found ? page.start + range.start : null,
     end: found ? page.start + range.end : null,
-    quote: cited.quote,
+    quote: cited.quote.trim(),
     verified: found,
   };
 }

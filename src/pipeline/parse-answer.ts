@@ -16,7 +16,13 @@ export function parseJsonAnswer(content: string, documents: readonly Document[])
   const value = readJson(content);
   if (!isAnswer(value)) return { parsed: false, answer: null, found: null, citations: [], raw: content };
   const citations = value.citations.map((cited) => verifyCitation(documents, cited));
-  return { parsed: true, answer: value.answer, found: value.found, citations, raw: null };
+  return { parsed: true, answer: trimTexts(value.answer), found: value.found, citations, raw: null };
+}
+
+/** A text, or those of a list, without the white space around them: it says nothing. What a caller's object holds is left alone. */
+function trimTexts(answer: unknown): unknown {
+  if (Array.isArray(answer)) return answer.map(trimTexts);
+  return typeof answer === 'string' ? answer.trim() : answer;
 }
 
 /** Prose with citations written `[1, p. 9]`: the places are checked to exist; there is no quote to verify. */

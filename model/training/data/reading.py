@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .dialogue import Citation, Segment, sought
+from .dialogue import Citation, Segment, opening, sought
 from .statements import Statement
 
 
@@ -10,24 +10,30 @@ def look(words: str) -> str:
     return f"Look: {words}"
 
 
+def look_for(statement: Statement) -> list[str | Segment]:
+    """What is looked for: attribute and entity."""
+    return [f"Look: {statement.fact.attribute.phrase} /", *opening(f" {statement.fact.entity}")]
+
+
 def read(statement: Statement) -> list[str | Segment]:
     """What is above the words, then the words; the value is what had to be found.
 
     A table's header is a line by itself. From a heading to its fact all is one line: white space is free in a quote.
     """
-    mark = f"\nRead [1, p. {statement.page}]: "
+    mark = f"\nRead [1, p. {statement.page}]:"
     parts: list[str | Segment] = []
-    before = mark
+    before = " "
     if statement.style == "files":
         before += " ".join(line for line in statement.lead if line)
         before += "" if before.endswith(" ") else " "
     else:
-        parts += [f"{mark}{line}" for line in statement.lead]
+        for line in statement.lead:
+            parts += [mark, *opening(f" {line}")]
     value = statement.fact.value.text
     # a row of a table stands there as a whole, whichever of its cells is asked for
     start = statement.quote.rfind(value)
     rest = statement.quote[start + len(value) :]
-    return [*parts, before + statement.quote[:start], sought(value), *([rest] if rest else [])]
+    return [*parts, mark, *opening(before + statement.quote[:start], statement.fact.attribute.phrase, statement.fact.entity), sought(value), *([rest] if rest else [])]
 
 
 def cite(*statements: Statement) -> list[Citation]:
@@ -36,4 +42,4 @@ def cite(*statements: Statement) -> list[Citation]:
 
 
 def about(statement: Statement) -> str:
-    return f"{statement.fact.attribute.phrase}, {statement.fact.entity}"
+    return f"{statement.fact.attribute.phrase} / {statement.fact.entity}"

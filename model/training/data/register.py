@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .dialogue import Answer, Citation, Document, Page, Turn, sought, thought
+from .dialogue import Answer, Citation, Document, Page, Turn, opening, sought, thought
 from .draw import Draw
 from .facts import Difficulty, Fact, Grid, draw_grid
 from .statements import Statement, state_all
@@ -20,7 +20,11 @@ class RegisterForm:
     level: int = 1
     #: sentences of one template, or each of its own
     mixed: float = 0.5
+    #: which stands first: `entity`, `attribute`, `any`
+    order: str = "any"
     shuffled: float = 0.7
+    #: share of documents that have sections in place of pages
+    sections: float = 0.0
     questions: int = 6
     #: `value` (shortest), `text`, `json`, or `mixed` of the last two
     form: str = "value"
@@ -48,12 +52,14 @@ def draw_register(draw: Draw, form: RegisterForm) -> tuple[Document, list[Turn],
     """Never with tools."""
     difficulty = Difficulty(draw.randint(*form.entities), draw.randint(*form.attributes), form.filled, form.one_type)
     grid = draw_grid(draw, difficulty)
-    statements = state_all(draw, grid.facts, form.level, draw.chance(form.mixed))
+    statements = state_all(draw, grid.facts, form.level, draw.chance(form.mixed), form.order)
     if draw.chance(form.shuffled):
         draw.shuffle(statements)
     separator = draw.choice(("\n", " ", "\n- "))
     text = ("- " if separator == "\n- " else "") + separator.join(one.text for one in statements)
-    document = Document(draw.choice(_NAMES), "register", [Page(1, text)])
+    name = draw.choice(_NAMES)
+    page_kind = "sections" if form.sections > 0 and draw.chance(form.sections) else "pages"
+    document = Document(name, "register", [Page(1, text)], page_kind)
     asked = draw.some(statements, form.questions)
     return document, [look_up(draw, grid, one, form) for one in asked], None
 
@@ -61,12 +67,18 @@ def draw_register(draw: Draw, form: RegisterForm) -> tuple[Document, list[Turn],
 def look_up(draw: Draw, grid: Grid, statement: Statement, form: RegisterForm) -> Turn:
     fact = statement.fact
     before, found = statement.quote[: -len(fact.value.text)], fact.value.text
-    lead = f"Look: {fact.attribute.phrase}, {fact.entity}\nRead [1, p. 1]: {before}"
     kind = form.form if form.form != "mixed" else draw.choice(("text", "json"))
     citations = [] if kind == "value" else [Citation(1, statement.quote)]
     return Turn(
         question=ask(draw, fact),
-        thought=thought(lead, sought(found), f"\nSo: {found}"),
+        thought=thought(
+            f"Look: {fact.attribute.phrase} /",
+            *opening(f" {fact.entity}"),
+            "\nRead [1, p. 1]:",
+            *opening(f" {before}", fact.attribute.phrase, fact.entity),
+            sought(found),
+            f"\nSo: {found}",
+        ),
         answer=Answer(found, found, citations),
         form="json" if kind == "json" else "text",
         strata={**grid.rivals(fact), "entity_last": int(statement.entity_last)},

@@ -62,11 +62,24 @@ def fill(template: str, fact: Fact) -> Statement:
     return Statement(fact, "".join(parts), parts[1])
 
 
+def templates(level: int, order: str = "any") -> tuple[str, ...]:
+    """`order`: `entity` for those that name the entity before the attribute, `attribute` for the others, `any`."""
+    chosen = {
+        "any": LEVELS[level],
+        "entity": tuple(one for one in LEVELS[level] if one.index("{e}") < one.index("{a}")),
+        "attribute": tuple(one for one in LEVELS[level] if one.index("{e}") > one.index("{a}")),
+    }
+    if order not in chosen:
+        raise ValueError(f"order {order!r}, allowed: {', '.join(chosen)}")
+    return chosen[order]
+
+
 def state(draw: Draw, fact: Fact, level: int) -> Statement:
     return fill(draw.choice(LEVELS[level]), fact)
 
 
-def state_all(draw: Draw, facts: list[Fact], level: int, mixed: bool) -> list[Statement]:
+def state_all(draw: Draw, facts: list[Fact], level: int, mixed: bool, order: str = "any") -> list[Statement]:
     """One sentence a fact. Not mixed: all of one template, as entries of a register are."""
-    template = draw.choice(LEVELS[level])
-    return [state(draw, fact, level) if mixed else fill(template, fact) for fact in facts]
+    allowed = templates(level, order)
+    template = draw.choice(allowed)
+    return [fill(draw.choice(allowed) if mixed else template, fact) for fact in facts]

@@ -4,18 +4,20 @@ import itertools
 import json
 import re
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 
 from training.data import names
 from training.data.compose import DocumentForm, compose
-from training.data.dialogue import REFLECT, branch, trunk
+from training.data.dialogue import REFLECT, branch, opening, trunk
 from training.data.draw import is_held_out, open_draw
 from training.data.kinds import find_kinds
 from training.data.questions import QUESTIONS, find_questions
 from training.data.register import RegisterForm, draw_register
 from training.data.reports import ReportForm, draw_report
 from training.data.trajectories import OutlinedDocument
+from training.evaluation_set import build_sets
 
 FORM = ReportForm(chars=(400, 2_500), by_search=0.2, calculating=0.2, reflecting=0.3)
 
@@ -115,8 +117,9 @@ def test_a_reflection_corrects_a_wrong_draft_and_leaves_a_right_one():
             )
             assert is_right == (turn.kind == "reflection, right")
             assert (turn.answer.corrected is True) == (not is_right)
-            said = [segment for segment in branch(turn) if segment.weight > 0]
-            assert all(turn.draft.to_json() != segment.text for segment in said) or is_right
+            said = "".join(segment.text for segment in branch(turn) if segment.weight > 0)
+            assert turn.answer.to_written_json() in said or turn.form == "text"
+            assert turn.draft.to_written_json() not in said or is_right
             assert any(segment.text == REFLECT for segment in branch(turn))
     assert min(kinds.values()) > 20
 
@@ -172,3 +175,26 @@ def test_dialogues_are_written_as_the_format_says():
                 answer = json.loads(text.split("</think>")[-1].removesuffix("<|im_end|>"))
                 assert list(answer)[:3] == ["answer", "citations", "found"]
             assert all(segment.weight == 0 for segment in segments if "Question:" in segment.text)
+
+
+@pytest.mark.parametrize("order", ["entity", "attribute"])
+def test_a_register_of_an_order_names_that_first(order):
+    form = RegisterForm(level=2, mixed=1.0, order=order)
+    for index in range(20):
+        draw = open_draw(4, "order", index)
+        document, turns, _ = draw_register(draw, form)
+        assert {turn.strata["entity_last"] for turn in turns} == {int(order == "attribute")}
+    with pytest.raises(ValueError, match="order 'value', allowed: any, entity, attribute"):
+        draw_register(open_draw(4, "order", 0), RegisterForm(order="value"))
+
+
+def test_where_to_begin_weighs_more_and_says_the_same():
+    parts = opening(" Beacon Hill: fee ")
+    assert [(part.text, part.weight) for part in parts] == [(" Beacon", 4.0), (" Hill: fee ", 1.0)]
+    assert opening("") == []
+
+
+def test_the_evaluation_set_is_made_anew_alike_and_of_names_held_out():
+    sets = build_sets()
+    written = Path(__file__).resolve().parents[2] / "eval" / "questions.json"
+    assert json.loads(written.read_text())["sets"] == json.loads(json.dumps(sets))

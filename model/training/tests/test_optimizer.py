@@ -198,3 +198,18 @@ def test_a_block_compiles_as_one_graph_and_says_the_same():
     compiled, other = learn()
     assert (plain - compiled).abs().max() < 0.02 * plain.abs().max()
     assert (gradient - other).abs().max() < 0.05 * gradient.abs().max()
+
+
+def test_a_factor_holds_for_all_that_begins_so_and_the_longest_wins():
+    rates = Rates(factors={"blocks.0": 0.5, "blocks.0.attention": 0.0})
+    assert [rates.factor(name) for name in ("blocks.1.mlp", "blocks.0.mlp", "blocks.0.attention.q_a")] == [1, 0.5, 0]
+    network = Network(CONFIG)
+    for parameter in network.parameters():
+        torch.nn.init.normal_(parameter, std=0.1)
+    before = {name: value.clone() for name, value in network.named_parameters()}
+    optimizer = MuonClip(network, Rates(factors={"head": 0.0, "blocks.1": 0.0}), clip=None)
+    network(torch.arange(8)[None]).float().logsumexp(-1).sum().backward()
+    optimizer.step(1.0)
+    for name, value in network.named_parameters():
+        if value.grad is not None and value.grad.abs().sum() > 0:
+            assert torch.equal(value, before[name]) == (name == "head" or name.startswith("blocks.1")), name

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from training.plots import read_log
 from training.portable import join, split
 from training.prefetch import Batches
 from training.recipe import parse_recipe
@@ -120,3 +121,11 @@ def test_an_unknown_setting_is_refused_by_name():
     broken = {**RECIPE["stages"][0], "sources": [{"kind": "register", "share": 1, "form": {"entites": [2, 3]}}]}
     with pytest.raises(ValueError, match="unknown entites"):
         next(iter(Batches(TOKENIZER, parse_recipe({**RECIPE, "stages": [broken]}).stages[0], 1, 0, None)))
+
+
+def test_curves_leave_out_what_a_restart_did_again(tmp_path):
+    steps = [(10, "step"), (20, "step"), (30, "eval"), (20, "step"), (30, "step")]
+    log = tmp_path / "log.jsonl"
+    log.write_text("".join(json.dumps({"step": step, "event": event}) + "\n" for step, event in steps))
+    taken, evaluated = read_log(log)
+    assert [one["step"] for one in taken] == [10, 20, 30] and evaluated == []

@@ -19,6 +19,17 @@ describe('parseJsonAnswer', () => {
     expect(lease.text.slice(citation?.start ?? 0, citation?.end ?? 0)).toBe("by giving\nsixty (60) days' notice");
   });
 
+  it('takes away white space around an answer, the entries of a list and a quote, and no other', () => {
+    const said = (answer: unknown) => {
+      const citations = [{ document: 1, page: 1, quote: ' ends on  1 May\n' }];
+      return parseJsonAnswer(JSON.stringify({ answer, citations, found: true }), [lease]);
+    };
+    expect(said(' 1  May ').answer).toBe('1  May');
+    expect(said([' a', 2, ['b ']]).answer).toEqual(['a', 2, ['b']]);
+    expect(said({ ' day': ' 1 May' }).answer).toEqual({ ' day': ' 1 May' });
+    expect(said('x').citations[0]).toMatchObject({ quote: 'ends on  1 May', verified: true });
+  });
+
   it.each([
     ['another page', { document: 1, page: 1, quote: 'sixty (60)' }],
     ['a page that is not there', { document: 1, page: 9, quote: 'lease' }],

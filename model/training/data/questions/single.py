@@ -6,7 +6,7 @@ from .. import values
 from ..compose import Built
 from ..dialogue import Answer, Turn, sought, thought
 from ..draw import Draw
-from ..reading import about, cite, look, read
+from ..reading import about, cite, look, look_for, read
 from .question import QuestionKind, rivals
 
 _WORDINGS = (
@@ -30,7 +30,7 @@ def look_up(draw: Draw, built: Built) -> Turn:
     fact = statement.fact
     sections = statement.style == "files" and draw.chance(0.5)
     wording = draw.choice(_SECTIONS if sections else _WORDINGS)
-    thoughts = [look(about(statement)), *read(statement)]
+    thoughts = [*look_for(statement), *read(statement)]
     if draw.chance(0.3):
         thoughts.append(f"\nCheck: {about(statement)}, as asked.")
     value = fact.value.text
@@ -55,7 +55,7 @@ def yes_no(draw: Draw, built: Built) -> Turn:
     return Turn(
         question=f"Is the {fact.attribute.phrase} of {fact.entity} {claimed}?",
         thought=thought(
-            look(about(statement)), *read(statement), f"\nCheck: asked {claimed}, found {says}.", "\nSo: ", sought(word)
+            *look_for(statement), *read(statement), f"\nCheck: asked {claimed}, found {says}.", "\nSo: ", sought(word)
         ),
         answer=Answer(is_so, f"{word.capitalize()}, it is {says}.", cite(statement)),
         kind="yes or no",
@@ -88,7 +88,7 @@ def absence(draw: Draw, built: Built) -> Turn | None:
     return Turn(
         question=draw.choice(_WORDINGS).format(a=wanted.phrase, e=entity),
         thought=thought(
-            look(f"{wanted.phrase}, {entity}"),
+            look(f"{wanted.phrase} / {entity}"),
             "\nCheck: ",
             sought("nothing"),
             f" gives the {wanted.phrase} of {entity}.",
