@@ -63,6 +63,16 @@ describe('a prepared model', () => {
     expect(entries()).toHaveLength(1);
   });
 
+  it('has weights in branches of branches', async () => {
+    rmSync(model, { recursive: true });
+    writeTinyCheckpoint(model, { ...tiny, config: { ...tiny.config, n_routed_experts: 128 } }, 3);
+    const built = await logitsOf({});
+    for (let time = 0; time < 2; time++) {
+      expect((await logitsOf({ preparedFolder: prepared })).bytes.equals(built.bytes)).toBe(true);
+    }
+    expect(warnings()).toEqual([]);
+  });
+
   it('is one for each number of stages, and the bits are those of one graph', async () => {
     const whole = await logitsOf({});
     for (const stages of [2, 3]) {

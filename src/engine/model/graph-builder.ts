@@ -40,6 +40,7 @@ export class GraphBuilder {
   readonly #name: string;
   readonly #parent: GraphBuilder | null;
   readonly #sink: ConstantSink | null;
+  readonly #holdsWeights: boolean;
   readonly #nodes: NodeValue[] = [];
   readonly #initializers = new Map<string, TensorValue>();
   readonly #smallConstants = new Map<string, ValueName>();
@@ -50,16 +51,21 @@ export class GraphBuilder {
   /** `accuracy_level` of products with blocks: 4 rounds inputs to INT8, 0 leaves them float32. */
   readonly blockLevel: 0 | 4;
 
-  private constructor(name: string, parent: GraphBuilder | null, sink: ConstantSink | null, blockLevel: 0 | 4) {
+  private constructor(
+    name: string,
+    place: { readonly parent: GraphBuilder | null; readonly sink: ConstantSink | null; readonly holdsWeights: boolean },
+    blockLevel: 0 | 4,
+  ) {
     this.#name = name;
-    this.#parent = parent;
-    this.#sink = sink;
+    this.#parent = place.parent;
+    this.#sink = place.sink;
+    this.#holdsWeights = place.holdsWeights;
     this.blockLevel = blockLevel;
   }
 
   /** @param sink null: constants lie in the graph */
   static open(name: string, sink: ConstantSink | null, blockLevel: 0 | 4 = 4): GraphBuilder {
-    return new GraphBuilder(name, null, sink, blockLevel);
+    return new GraphBuilder(name, { parent: null, sink, holdsWeights: true }, blockLevel);
   }
 
   /** Names are unique over a graph and all its branches, as ONNX demands. */
@@ -70,7 +76,20 @@ export class GraphBuilder {
   }
 
   branch(stem: string): GraphBuilder {
-    return new GraphBuilder(this.freshName(stem), this, null, this.blockLevel);
+    return new GraphBuilder(
+      this.freshName(stem),
+      { parent: this, sink: this.#sink, holdsWeights: false },
+      this.blockLevel,
+    );
+  }
+
+  /** A branch whose own branches have weights. */
+  branchOfBranches(stem: string): GraphBuilder {
+    return new GraphBuilder(
+      this.freshName(stem),
+      { parent: this, sink: this.#sink, holdsWeights: true },
+      this.blockLevel,
+    );
   }
 
   input(name: string, type: ValueInfo['type'], dims: ValueInfo['dims']): ValueName {
@@ -92,10 +111,10 @@ export class GraphBuilder {
 
   /**
    * A weight of any element type; not shared. A branch has its weights in the graph around it: those of a branch are
-   * not saved as they are packed. Two levels up they are not packed at all, so branches of branches have none.
+   * not saved as they are packed. Two levels up they are not packed at all, so a branch of branches holds theirs.
    */
   constant(stem: string, value: TensorValue & { readonly bytes: Uint8Array }): ValueName {
-    if (this.#parent !== null) return this.#parent.constant(stem, value);
+    if (this.#parent !== null && !this.#holdsWeights) return this.#parent.constant(stem, value);
     const name = this.freshName(stem);
     const isLarge = this.#sink !== null && value.bytes.byteLength >= minFileBytes;
     this.#initializers.set(name, isLarge ? { ...value, bytes: this.#sink.write(value.bytes) } : value);
@@ -153,9 +172,14 @@ export class GraphBuilder {
   /** `shape` mixes numbers, -1 and int64 vectors computed in the graph; zero means zero rows. */
   reshape(value: ValueName, shape: readonly (number | ValueName)[]): ValueName {
     const isFixed = shape.every((dim) => typeof dim === 'number');
-    const target = isFixed ? this.ints(shape as readonly number[]) : this.shape(shape);
+    if (isFixed) return this.op('Reshape', [value, this.ints(shape as readonly number[])]);
+    return this.reshapeTo(value, this.shape(shape));
+  }
+
+  /** @param shape of `shape` */
+  reshapeTo(value: ValueName, shape: ValueName): ValueName {
     // allowzero: an empty prefix has zero columns, and a zero must not mean "copy the dimension".
-    return this.op('Reshape', [value, target], isFixed ? {} : { allowzero: intAttribute(1) });
+    return this.op('Reshape', [value, shape], { allowzero: intAttribute(1) });
   }
 
   /** An int64 shape vector from numbers and one-element vectors. */

@@ -19,7 +19,7 @@ const fields = {
  * The runtime writes packed weights one behind the other, though where an array lies inside of one depends on the
  * remainder of its address (seen with MatMulNBits in 1.30: mapped as written, they give wrong sums or crash). This
  * moves every piece of the weight file to a multiple of 64 bytes and tells the model so. It also writes constants of
- * branches twice, which it refuses to read: the second ones go.
+ * branches twice, first as they were read and then as they are packed, and refuses to read both: the first ones go.
  * @throws `bug.invariant` for a file that is not as the runtime writes it
  */
 export function alignPrepared(modelPath: string, weightsPath: string): void {
@@ -28,9 +28,7 @@ export function alignPrepared(modelPath: string, weightsPath: string): void {
   const target = openSync(alignedPath, 'w');
   try {
     const mover = new PieceMover(source, target);
-    const model = mapField(readFileSync(modelPath), fields.graph, (graph) =>
-      dropRepeats(mapField(graph, fields.initializer, (tensor) => moveTensor(tensor, mover))),
-    );
+    const model = mapField(readFileSync(modelPath), fields.graph, (graph) => moveGraph(graph, mover));
     writeFileSync(modelPath, model);
   } finally {
     closeSync(source);
@@ -40,16 +38,23 @@ export function alignPrepared(modelPath: string, weightsPath: string): void {
 }
 
 /** A graph and those in its branches, each with one constant of a name. */
-function dropRepeats(graph: Uint8Array): Uint8Array {
-  const names = new Set<string>();
-  const single = mapField(graph, fields.initializer, (tensor) => {
+function moveGraph(graph: Uint8Array, mover: PieceMover): Uint8Array {
+  const left = new Map<string, number>();
+  mapField(graph, fields.initializer, (tensor) => {
     const name = readText(tensor, fields.name);
-    if (names.has(name)) return null;
-    names.add(name);
+    left.set(name, (left.get(name) ?? 0) + 1);
     return tensor;
   });
+  const single = mapField(graph, fields.initializer, (tensor) => {
+    const name = readText(tensor, fields.name);
+    const behind = (left.get(name) ?? 0) - 1;
+    left.set(name, behind);
+    return behind > 0 ? null : moveTensor(tensor, mover);
+  });
   return mapField(single, fields.node, (node) =>
-    mapField(node, fields.attribute, (attribute) => mapField(attribute, fields.attributeGraph, dropRepeats)),
+    mapField(node, fields.attribute, (attribute) =>
+      mapField(attribute, fields.attributeGraph, (branch) => moveGraph(branch, mover)),
+    ),
   );
 }
 

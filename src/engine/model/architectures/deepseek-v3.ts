@@ -1,10 +1,11 @@
 import { type ConstantSink, GraphBuilder, type ValueName } from '../graph-builder.ts';
 import type { LayerWeights } from '../layer-weights.ts';
-import { addAttention, addCausalMask, addLatentRows } from '../layers/attention.ts';
-import type { AttentionContext, AttentionForm } from '../layers/attention-parts.ts';
+import { addAttention, addKeyShapes, addLatentRows } from '../layers/attention.ts';
+import type { AttentionContext, AttentionForm, KeyShapes } from '../layers/attention-parts.ts';
 import { addEmbedding } from '../layers/embedding.ts';
 import { addLinear } from '../layers/linear.ts';
-import { addExpertLayer, addMlp } from '../layers/moe.ts';
+import { addMlp } from '../layers/mlp.ts';
+import { addExpertLayer } from '../layers/moe.ts';
 import { addRmsNorm } from '../layers/norm.ts';
 import { isExpertLayer, latentWidth, type ModelConfig } from '../model-config.ts';
 import { operatorsOf } from '../operators/operators-of.ts';
@@ -146,16 +147,19 @@ function addContext(
   const tokens = graph.dimension(ids, 1);
   const rowTotal = graph.op('Squeeze', [graph.op('Size', [ids])]);
   const rows = graph.op('Range', [graph.scalarInt(0), rowTotal, graph.scalarInt(1)]);
-  let mask: ValueName | null = null;
+  const sequences = graph.dimension(ids, 0);
+  const queries = graph.op('Mul', [tokens, graph.ints([config.heads])]);
+  let shapes: KeyShapes | null = null;
   return {
     ids,
-    mask: (suffix) => {
-      mask ??= addCausalMask(graph, suffix, write, tokens);
-      return mask;
+    keyShapes: (prefix, suffix) => {
+      shapes ??= addKeyShapes(graph, config.heads, { prefix, suffix, write, sequences, tokens, queries });
+      return shapes;
     },
-    sequences: graph.dimension(ids, 0),
+    sequences,
     tokens,
-    queries: graph.op('Mul', [tokens, graph.ints([config.heads])]),
+    queries,
+    queryShape: graph.shape([sequences, queries, latentWidth(config)]),
     write,
     operators,
     prefixBias: operators.allowsEmpty ? null : graph.input(prefixBiasInput, 'float32', [1]),

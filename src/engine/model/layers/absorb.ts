@@ -62,7 +62,7 @@ function addCompressed(
   return addRmsNorm(graph, down, queryDown.gain, config.latentNormEpsilon);
 }
 
-/** [rows, heads · value width] from mixed latents [rows · heads, latent rank]. */
+/** [rows, heads · value width] from mixed latents [sequences, queries, latent rank]. */
 export function addHeadValues(
   graph: GraphBuilder,
   config: ModelConfig,

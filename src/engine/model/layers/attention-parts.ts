@@ -46,14 +46,33 @@ export interface AttentionWeights {
   readonly output: LinearWeight;
 }
 
+/**
+ * What follows from the numbers of rows. Made in the graph itself: in the branches of each layer it would be made again
+ * and again.
+ */
+export interface KeyShapes {
+  /** Of `addCausalMask`. */
+  readonly mask: ValueName;
+  /** One-element vectors. */
+  readonly prefixRows: ValueName;
+  readonly suffixRows: ValueName;
+  /** [prefix rows, suffix rows] */
+  readonly parts: ValueName;
+  /** Shapes: [sequences, tokens, heads, suffix rows] and [sequences, queries, suffix rows]. */
+  readonly suffixByHead: ValueName;
+  readonly suffixByQuery: ValueName;
+}
+
 /** Values that all layers share. */
 export interface AttentionContext {
   /** One-element vectors: sequences, tokens a sequence, tokens · heads. */
   readonly sequences: ValueName;
   readonly tokens: ValueName;
   readonly queries: ValueName;
-  /** Of `addCausalMask`, the same for all layers. */
-  mask(suffix: ValueName): ValueName;
+  /** [sequences, queries, latent width], as a shape. */
+  readonly queryShape: ValueName;
+  /** The same for all layers, made once. */
+  keyShapes(prefix: ValueName, suffix: ValueName): KeyShapes;
   /** [sequences]: suffix row of the first new row. */
   readonly write: ValueName;
   readonly rotary: RotaryInputs;

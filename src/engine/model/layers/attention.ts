@@ -1,7 +1,7 @@
 import { type GraphBuilder, intAttribute, type ValueName } from '../graph-builder.ts';
 import { latentWidth, type ModelConfig } from '../model-config.ts';
 import { addAbsorbedQueries, addHeadValues, addQueries } from './absorb.ts';
-import type { AttentionContext, AttentionForm, AttentionWeights, LatentWeights } from './attention-parts.ts';
+import type { AttentionContext, AttentionForm, AttentionWeights, KeyShapes, LatentWeights } from './attention-parts.ts';
 import { addExpandedOr } from './expanded.ts';
 import { addLinear } from './linear.ts';
 import { addRmsNorm } from './norm.ts';
@@ -18,11 +18,37 @@ const wideRow = 160;
 /** Added to the score of a key that does not count: its probability is then 0. */
 export const excluded = -1e30;
 
+interface RowCounts {
+  /** [prefix rows, width] */
+  readonly prefix: ValueName;
+  /** [sequences, suffix rows, width] */
+  readonly suffix: ValueName;
+  readonly write: ValueName;
+  /** One-element vectors. */
+  readonly sequences: ValueName;
+  readonly tokens: ValueName;
+  readonly queries: ValueName;
+}
+
+export function addKeyShapes(graph: GraphBuilder, heads: number, counts: RowCounts): KeyShapes {
+  const { prefix, suffix, write, sequences, tokens, queries } = counts;
+  const prefixRows = graph.dimension(prefix, 0);
+  const suffixRows = graph.dimension(suffix, 1);
+  return {
+    mask: addCausalMask(graph, suffix, write, tokens),
+    prefixRows,
+    suffixRows,
+    parts: graph.shape([prefixRows, suffixRows]),
+    suffixByHead: graph.shape([sequences, tokens, heads, suffixRows]),
+    suffixByQuery: graph.shape([sequences, queries, suffixRows]),
+  };
+}
+
 /**
  * Additive mask [sequences, tokens, 1, suffix rows]: key j of the suffix is visible to new row i when j ≤ write + i.
  * @param suffix [sequences, suffix rows, width]
  */
-export function addCausalMask(graph: GraphBuilder, suffix: ValueName, write: ValueName, tokens: ValueName): ValueName {
+function addCausalMask(graph: GraphBuilder, suffix: ValueName, write: ValueName, tokens: ValueName): ValueName {
   const zero = graph.scalarInt(0);
   const one = graph.scalarInt(1);
   const count = (vector: ValueName): ValueName => graph.op('Squeeze', [vector]);
@@ -56,14 +82,14 @@ export function addAttention(
 ): ValueName {
   const queries = addQueries(graph, config, weights, context, inputs.hidden);
   const keys = context.operators.addNewRows(graph, inputs.suffix, inputs.newRows, context.write);
-  const mask = context.mask(keys);
+  const shapes = context.keyShapes(inputs.prefix, inputs.suffix);
   const addAbsorbed = (part: GraphBuilder): ValueName => {
     const absorbed = addAbsorbedQueries(part, config, form, weights.latentUp, queries);
     const mixed = addMixedLatents(part, config, form, context, {
       queries: absorbed,
       prefix: inputs.prefix,
       keys,
-      mask,
+      shapes,
     });
     return addHeadValues(part, config, form, weights.latentUp, mixed);
   };
@@ -75,7 +101,7 @@ export function addAttention(
           config,
           weights.expanded(),
           context,
-          { queries, prefix: inputs.prefix, keys, mask },
+          { queries, prefix: inputs.prefix, keys, shapes },
           addAbsorbed,
         );
   return addLinear(graph, heads, weights.output, 'attention_output');
@@ -87,7 +113,7 @@ interface MixInputs {
   readonly prefix: ValueName;
   /** [sequences, suffix rows, width], new rows in it. */
   readonly keys: ValueName;
-  readonly mask: ValueName;
+  readonly shapes: KeyShapes;
 }
 
 /** What is cached of the new rows, normed latent and turned key: [sequences, tokens, width]. */
@@ -107,64 +133,43 @@ export function addLatentRows(
   return graph.concat([graph.reshape(normed, [...perSequence, latentRank]), turned], -1);
 }
 
-/** Probabilities over prefix and suffix times the cached rows: [rows · heads, latent rank]. */
+/** Probabilities over prefix and suffix times the cached rows: [sequences, queries, latent rank]. */
 function addMixedLatents(
   graph: GraphBuilder,
   config: ModelConfig,
   form: AttentionForm,
   context: AttentionContext,
-  { queries, prefix, keys, mask }: MixInputs,
+  { queries, prefix, keys, shapes }: MixInputs,
 ): ValueName {
   const width = latentWidth(config);
-  const { sequences, tokens, queries: queryTotal, operators } = context;
+  const { operators } = context;
   const scale = softmaxScale(config);
-  const prefixRows = graph.dimension(prefix, 0);
-  const suffixRows = graph.dimension(keys, 1);
+  const { prefixRows, suffixRows } = shapes;
 
-  const flat = graph.reshape(queries, [-1, width]);
-  const onPrefixKeys = operators.addScores(graph, flat, prefix, scale, 2);
-  const biased = context.prefixBias === null ? onPrefixKeys : graph.op('Add', [onPrefixKeys, context.prefixBias]);
-  const prefixScores = graph.reshape(biased, [sequences, queryTotal, prefixRows]);
-  const perSequence = graph.reshape(queries, [sequences, queryTotal, width]);
+  const perSequence = graph.reshapeTo(queries, context.queryShape);
+  const onPrefixKeys = operators.addScores(graph, perSequence, prefix, scale, 2);
+  const prefixScores = context.prefixBias === null ? onPrefixKeys : graph.op('Add', [onPrefixKeys, context.prefixBias]);
   const rawScores = operators.addScores(graph, perSequence, keys, scale, 3);
-  const perToken = graph.reshape(rawScores, [sequences, tokens, config.heads, suffixRows]);
-  const suffixScores = graph.reshape(graph.op('Add', [perToken, mask]), [sequences, queryTotal, suffixRows]);
+  const masked = graph.op('Add', [graph.reshapeTo(rawScores, shapes.suffixByHead), shapes.mask]);
+  const suffixScores = graph.reshapeTo(masked, shapes.suffixByQuery);
 
   const scores = graph.concat([prefixScores, suffixScores], -1);
   const chances = graph.op('Softmax', [scores], { axis: intAttribute(-1) });
-  const [onPrefix = '', onSuffix = ''] = graph.ops('Split', [chances, graph.shape([prefixRows, suffixRows])], 2, {
-    axis: intAttribute(-1),
-  });
+  const [onPrefix = '', onSuffix = ''] = graph.ops('Split', [chances, shapes.parts], 2, { axis: intAttribute(-1) });
 
   let sum: ValueName;
   if (form === 'exact') {
     const parts = [
       width < wideRow
         ? addPrefixSteps(graph, context, onPrefix, prefix, prefixRows, width)
-        : addPrefixPart(graph, context, onPrefix, prefix, prefixRows, [1, sequences, queryTotal, width]),
+        : graph.op('Unsqueeze', [graph.op('MatMul', [onPrefix, prefix]), graph.ints([0])]),
       addSuffixSteps(graph, context, onSuffix, keys, suffixRows, width),
     ];
     sum = graph.op('ReduceSum', [graph.concat(parts, 0), graph.ints([0])], { keepdims: intAttribute(0) });
   } else {
-    const ofPrefix = addPrefixPart(graph, context, onPrefix, prefix, prefixRows, [sequences, queryTotal, width]);
-    sum = graph.op('Add', [ofPrefix, graph.op('MatMul', [onSuffix, keys])]);
+    sum = graph.op('Add', [graph.op('MatMul', [onPrefix, prefix]), graph.op('MatMul', [onSuffix, keys])]);
   }
-  const latents = graph.op('Slice', [sum, graph.ints([0]), graph.ints([config.latentRank]), graph.ints([-1])]);
-  return graph.reshape(latents, [-1, config.latentRank]);
-}
-
-/** One product over the whole prefix, in the shape given: [1, sequences, queries, width] or without the 1. */
-function addPrefixPart(
-  graph: GraphBuilder,
-  context: AttentionContext,
-  chances: ValueName,
-  prefix: ValueName,
-  prefixRows: ValueName,
-  shape: readonly (number | ValueName)[],
-): ValueName {
-  const queryRows = graph.op('Mul', [context.sequences, context.queries]);
-  const product = graph.op('MatMul', [graph.reshape(chances, [queryRows, prefixRows]), prefix]);
-  return graph.reshape(product, shape);
+  return graph.op('Slice', [sum, graph.ints([0]), graph.ints([config.latentRank]), graph.ints([-1])]);
 }
 
 /**

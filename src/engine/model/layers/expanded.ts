@@ -1,7 +1,7 @@
 import { type GraphBuilder, intAttribute, type ValueName } from '../graph-builder.ts';
 import { latentWidth, type ModelConfig } from '../model-config.ts';
 import type { QueryParts } from './absorb.ts';
-import type { AttentionContext } from './attention-parts.ts';
+import type { AttentionContext, KeyShapes } from './attention-parts.ts';
 import { addLinear, type LinearWeight } from './linear.ts';
 import { softmaxScale } from './rotary.ts';
 
@@ -16,8 +16,7 @@ interface ExpandedInputs {
   readonly prefix: ValueName;
   /** [1, suffix rows, width], new rows in it. */
   readonly keys: ValueName;
-  /** [1, tokens, 1, suffix rows] */
-  readonly mask: ValueName;
+  readonly shapes: KeyShapes;
 }
 
 /** [rows, heads · value]: with expanded keys and values where that pays, otherwise what `addAbsorbed` gives. */
@@ -48,12 +47,12 @@ function addExpanded(
   config: ModelConfig,
   weights: readonly LinearWeight[],
   context: AttentionContext,
-  { queries, prefix, keys, mask }: ExpandedInputs,
+  { queries, prefix, keys, shapes }: ExpandedInputs,
 ): ValueName {
   const { heads, nopeWidth, ropeWidth, latentRank } = config;
   const rows = graph.concat([prefix, graph.reshape(keys, [-1, latentWidth(config)])], 0);
   const [latents = '', ropeKeys = ''] = graph.splitLast(rows, [latentRank, ropeWidth]);
-  const whole = addWholeMask(graph, context, prefix, mask);
+  const whole = addWholeMask(graph, context, shapes);
   const rope = graph.reshape(queries.rope, [-1, heads, ropeWidth]);
   const byHead = graph.transpose(graph.concat([queries.nope, rope], -1), [1, 0, 2]);
   const groups = weights.map((weight, group) => {
@@ -101,8 +100,7 @@ function addGroup(graph: GraphBuilder, config: ModelConfig, context: AttentionCo
 }
 
 /** [tokens, prefix rows + suffix rows]: all of the prefix is visible. */
-function addWholeMask(graph: GraphBuilder, context: AttentionContext, prefix: ValueName, mask: ValueName): ValueName {
-  const prefixRows = graph.dimension(prefix, 0);
+function addWholeMask(graph: GraphBuilder, context: AttentionContext, { mask, prefixRows }: KeyShapes): ValueName {
   const open = graph.op('Expand', [graph.scalar(0), graph.shape([context.tokens, prefixRows])]);
   const suffix = graph.reshape(mask, [context.tokens, -1]);
   return graph.concat([open, suffix], -1);
