@@ -46,9 +46,10 @@ const say = (message: ChildMessage): void => void process.send?.(message);
 async function measureEngine(job: EngineJob): Promise<void> {
   const startMs = performance.now();
   const engine = await openEngine(job);
-  say({ type: 'ready', loadMs: performance.now() - startMs });
+  const loadMs = performance.now() - startMs;
   // kernels, allocations, compiled JavaScript
   await engine.decode({ type: 'decode', sequences: 2, prefixTokens: 0, ownTokens: 64, answerTokens: 4 }, 0);
+  say({ type: 'ready', loadMs });
   const asked = measureOrder.filter((id) => job.rows.includes(id));
   const rows = asked.flatMap((id) => benchRows.filter((row) => row.id === id));
   await measureRows(engine, rows, job.limits, (figures) => say({ type: 'row', figures }));

@@ -8,7 +8,7 @@ import { formatTable } from '../figures.ts';
 import type { EngineJob } from './child.ts';
 import { findPeerObstacle, readPeerVersion } from './llama-peer.ts';
 import type { MachineFigures } from './machine.ts';
-import type { RowFigures } from './measure.ts';
+import type { RowResult } from './measure.ts';
 import { ensureModelFiles, type ModelFiles } from './model-files.ts';
 import {
   compareMachine,
@@ -18,7 +18,7 @@ import {
   type ModelFigures,
   machineHead,
 } from './report.ts';
-import { type RowId, rowIds } from './rows.ts';
+import { measureOrder, type RowId, rowIds } from './rows.ts';
 import { runChild } from './run-child.ts';
 import { type ModelName, modelNames, modelShapes } from './shapes.ts';
 
@@ -27,6 +27,7 @@ const help = `npm run bench:engine -- --peer [options]      quire against node-l
   --model A|B|tiny     one of them; more with --model A --model B            (A and B)
   --rows id,id         ${rowIds.join(', ')}
   --quick              one repetition, no document of 8,192 tokens
+  --minutes M          what is not measured by then is said to be missing     (15)
   --threads N          of either engine                                      (cores, at most 3)
   --precision P        int4 or full, of quire                                (int4)
   --folder DIR         where the models are written once                     (a folder for temporary files)
@@ -36,6 +37,7 @@ interface Options {
   readonly models: readonly ModelName[];
   readonly rows: readonly RowId[];
   readonly isQuick: boolean;
+  readonly minutes: number;
   readonly threads: number;
   readonly precision: 'full' | 'int4';
   readonly root: string;
@@ -50,6 +52,7 @@ function readOptions(args: readonly string[]): Options | null {
       model: { type: 'string', multiple: true, default: ['A', 'B'] },
       rows: { type: 'string', default: '' },
       quick: { type: 'boolean', default: false },
+      minutes: { type: 'string', default: '15' },
       threads: { type: 'string', default: String(Math.min(availableParallelism(), 3)) },
       precision: { type: 'string', default: 'int4' },
       folder: { type: 'string', default: join(tmpdir(), 'quire-bench-models') },
@@ -61,11 +64,14 @@ function readOptions(args: readonly string[]): Options | null {
   const threads = Number(values.threads);
   if (!Number.isInteger(threads) || threads < 1)
     throw new RangeError(`--threads ${values.threads}, allowed: 1 and more`);
+  const minutes = Number(values.minutes);
+  if (!(minutes > 0)) throw new RangeError(`--minutes ${values.minutes}, allowed: a number above 0`);
   const asked = values.rows === '' ? rowIds : values.rows.split(',').map((id) => oneOf('rows', id, rowIds));
   return {
     models: values.model.map((name) => oneOf('model', name, modelNames)),
     rows: values.quick ? asked.filter((id) => !/8192|questions/.test(id)) : asked,
     isQuick: values.quick,
+    minutes,
     threads,
     precision: oneOf('precision', values.precision, ['full', 'int4'] as const),
     root: values.folder,
@@ -82,13 +88,19 @@ function oneOf<Name extends string>(option: string, met: string, allowed: readon
 /** Rows that take longer than this are measured once. */
 const limitsOf = ({ isQuick }: Options) => (isQuick ? { mostRepeats: 1, rowMs: 0 } : { mostRepeats: 5, rowMs: 4_000 });
 
+/** Of the command's time, to show what was measured. */
+const reserveMs = 5_000;
+
 class Comparison {
   readonly #options: Options;
   readonly #say: (text: string) => void;
+  readonly #endMs: number;
 
   constructor(options: Options, say: (text: string) => void) {
     this.#options = options;
     this.#say = say;
+    // of the process: what it took to come here is the command's time too
+    this.#endMs = options.minutes * 60_000 - reserveMs;
   }
 
   async measure(name: ModelName): Promise<{ readonly config: ModelConfig; readonly figures: ModelFigures }> {
@@ -96,7 +108,7 @@ class Comparison {
     const files = await ensureModelFiles(root, name, (folder) => this.#say(`writing model ${name} to ${folder}`));
     const config = parseModelConfig(JSON.parse(await readFile(join(files.folder, 'config.json'), 'utf8')));
     let machine: MachineFigures = { rates: [], bandwidth: Number.NaN };
-    await runChild({ type: 'machine', folder: files.folder, threads }, (message) => {
+    await runChild({ type: 'machine', folder: files.folder, threads }, this.#endMs, (message) => {
       if (message.type === 'machine') machine = message.figures;
     });
     const quire = (reproducible: boolean) =>
@@ -112,25 +124,39 @@ class Comparison {
     return { config, figures };
   }
 
+  /** A process that ends in a row has spoiled that row only: another one measures the rest. */
   async #run(files: ModelFiles, engine: EngineJob['engine']): Promise<EngineFigures> {
-    const { threads, rows } = this.#options;
-    const rates = new Map<RowId, RowFigures>();
-    const name =
-      engine.type === 'quire'
-        ? `quire, ${engine.precision}, reproducible ${engine.reproducible ? 'on' : 'off'}`
-        : `node-llama-cpp, flash attention ${engine.flashAttention ? 'on' : 'off'}`;
+    const { threads } = this.#options;
+    const results = new Map<RowId, RowResult>();
     const startMs = performance.now();
-    let load = '';
-    await runChild({ type: 'engine', engine, ...files, threads, rows, limits: limitsOf(this.#options) }, (message) => {
-      if (message.type === 'ready') load = `loaded in ${(message.loadMs / 1000).toFixed(1)} s`;
-      if (message.type === 'row') rates.set(message.figures.id, message.figures);
-      if (message.type === 'end') {
-        const seconds = ((performance.now() - startMs) / 1000).toFixed(0);
-        this.#say(`${name}: ${load}, peak ${(message.peakBytes / 2 ** 20).toFixed(0)} MiB, ${seconds} s in all`);
-      }
-    });
-    return rates;
+    let notes = '';
+    let left = measureOrder.filter((id) => this.#options.rows.includes(id));
+    while (left.length > 0) {
+      let isReady = false;
+      const job = { type: 'engine', engine, ...files, threads, rows: left, limits: limitsOf(this.#options) } as const;
+      const end = await runChild(job, this.#endMs, (message) => {
+        if (message.type === 'ready') {
+          isReady = true;
+          notes += `, loaded in ${(message.loadMs / 1000).toFixed(1)} s`;
+        }
+        if (message.type === 'row') results.set(message.figures.id, message.figures);
+        if (message.type === 'end') notes += `, peak ${(message.peakBytes / 2 ** 20).toFixed(0)} MiB`;
+      });
+      left = left.filter((id) => !results.has(id));
+      if (end === null) break;
+      const ended = isReady ? left.splice(0, 1) : left.splice(0);
+      for (const id of ended) results.set(id, { id, end });
+      notes += `, ended: ${end} (${ended.join(', ')})`;
+    }
+    this.#say(`${nameOf(engine)}: ${((performance.now() - startMs) / 1000).toFixed(0)} s in all${notes}`);
+    return results;
   }
+}
+
+function nameOf(engine: EngineJob['engine']): string {
+  return engine.type === 'quire'
+    ? `quire, ${engine.precision}, reproducible ${engine.reproducible ? 'on' : 'off'}`
+    : `node-llama-cpp, flash attention ${engine.flashAttention ? 'on' : 'off'}`;
 }
 
 /** The command. */

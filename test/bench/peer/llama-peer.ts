@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, renameSync } from 'node:fs';
 
 /** The part of node-llama-cpp that is used here; its own types come with the package, which need not be installed. */
 export interface Llama {
@@ -58,6 +58,15 @@ interface LlamaPackage {
 }
 
 const packageFolder = new URL('./node_modules/node-llama-cpp/', import.meta.url);
+/**
+ * The package's build for CPUs with AMX ends the process with these models (`GGML_ASSERT(*cur_backend_id != -1)`): it
+ * keeps matrices in a form that some of its own products cannot read. Without the file the package takes its next
+ * best build for such CPUs, which has AVX-512 with VNNI.
+ */
+const brokenBuild = new URL(
+  './node_modules/@node-llama-cpp/linux-x64/bins/linux-x64/libggml-cpu-sapphirerapids.so',
+  import.meta.url,
+);
 const installCommand = 'npm ci --prefix test/bench/peer --ignore-scripts --omit=optional';
 
 /** Why node-llama-cpp cannot be used here, in a sentence, or null. */
@@ -77,6 +86,7 @@ export function readPeerVersion(): string {
 export async function openLlama(threads: number): Promise<Llama> {
   const obstacle = findPeerObstacle();
   if (obstacle !== null) throw new Error(obstacle);
+  if (existsSync(brokenBuild)) renameSync(brokenBuild, new URL(`${brokenBuild.href}.unused`));
   const { getLlama } = (await import(new URL('dist/index.js', packageFolder).href)) as LlamaPackage;
   return getLlama({ gpu: false, build: 'never', maxThreads: threads, logLevel: 'error' });
 }

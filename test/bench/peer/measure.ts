@@ -13,7 +13,7 @@ export interface BenchEngine {
 export interface QuestionsTime {
   /** Milliseconds from an unknown document to the last token of the last answer. */
   readonly ms: number;
-  /** Those of the document by itself; null: the engine does not read it apart. */
+  /** Those of the document; null: not known. */
   readonly readMs: number | null;
 }
 
@@ -24,6 +24,15 @@ export interface RowFigures {
   /** Most that other programs used of the machine in one of them, 0 to 1. */
   readonly otherLoad: number;
 }
+
+/** The engine's process ended in it. */
+export interface RowEnd {
+  readonly id: RowId;
+  /** A signal, an exit code, or that the time was over. */
+  readonly end: string;
+}
+
+export type RowResult = RowFigures | RowEnd;
 
 export interface Sample {
   readonly rate: number;

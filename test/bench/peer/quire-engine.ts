@@ -57,9 +57,11 @@ export class QuireEngine implements BenchEngine {
       this.#prompts.write(documentTokens, questionTokens, round, 1000 * round + question),
     );
     const startMs = performance.now();
-    await Promise.all(prompts.map((prompt) => this.#ask(prompt, round, answerTokens, null)));
+    const answers = await Promise.all(prompts.map((prompt) => this.#ask(prompt, round, answerTokens, null)));
     this.#known = { tokens: documentTokens, document: round };
-    return { ms: performance.now() - startMs, readMs: null };
+    // a little late: the first question behind the document is read too
+    const readMs = Math.min(...answers.map(({ firstMs }) => firstMs)) - startMs;
+    return { ms: performance.now() - startMs, readMs };
   }
 
   async close(): Promise<void> {

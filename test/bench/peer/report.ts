@@ -1,12 +1,12 @@
 import type { ModelConfig } from '../../../src/engine/model/model-config.ts';
 import { median, spread } from '../figures.ts';
 import type { MachineFigures } from './machine.ts';
-import type { RowFigures } from './measure.ts';
+import type { RowFigures, RowResult } from './measure.ts';
 import { activeBytes, idealSeconds, planProducts, tokenOperations } from './products.ts';
 import { type BenchRow, benchRows, type RowId } from './rows.ts';
 
-/** Figures of the rows that one engine with one setting was measured at. */
-export type EngineFigures = ReadonlyMap<RowId, RowFigures>;
+/** What came of the rows that one engine with one setting was asked for. */
+export type EngineFigures = ReadonlyMap<RowId, RowResult>;
 
 export interface ModelFigures {
   readonly machine: MachineFigures;
@@ -36,31 +36,39 @@ export function compareRows(figures: ModelFigures): readonly (readonly string[])
   return benchRows.flatMap((row) => {
     const [fast, exact] = [figures.fast.get(row.id), figures.exact.get(row.id)];
     if (fast === undefined || exact === undefined) return [];
-    const [flash, plain] = [figures.flash.get(row.id), figures.plain.get(row.id)];
-    const fastRate = median(fast.rates);
-    const cost = 1 - median(exact.rates) / fastRate;
+    const cost = 1 - rateOf(exact) / rateOf(fast);
     return [
       [
         row.title,
-        showRates(row, fast),
-        showRates(row, exact),
-        `${(100 * cost).toFixed(0)} %${cost > mostCost ? ' (at most 25)' : ''}`,
-        ...comparePeer(row, fastRate, flash, plain),
+        showResult(row, fast),
+        showResult(row, exact),
+        Number.isNaN(cost) ? '' : `${(100 * cost).toFixed(0)} %${cost > mostCost ? ' (at most 25)' : ''}`,
+        ...comparePeer(row, rateOf(fast), figures.flash.get(row.id), figures.plain.get(row.id)),
         row.citedNative ?? '',
       ],
     ];
   });
 }
 
-function comparePeer(row: BenchRow, rate: number, flash?: RowFigures, plain?: RowFigures): readonly string[] {
+/** Of the peer's settings the better one counts, or the one that came to an end. */
+function comparePeer(row: BenchRow, rate: number, flash?: RowResult, plain?: RowResult): readonly string[] {
   const goal = `≥ ${row.goal} ×`;
   if (flash === undefined || plain === undefined) return ['', '', '', goal];
-  const isFlash = median(flash.rates) >= median(plain.rates);
+  const isFlash = Number.isNaN(rateOf(plain)) || rateOf(flash) >= rateOf(plain);
   const [better, other] = isFlash ? [flash, plain] : [plain, flash];
-  const ratio = rate / median(better.rates);
-  const choice = `${isFlash ? 'on' : 'off'} (else ${median(other.rates).toFixed(1)})`;
-  return [showRates(row, better), choice, `${ratio.toFixed(2)} ×`, `${goal}${ratio < row.goal ? ', missed' : ''}`];
+  const choice = `${isFlash ? 'on' : 'off'} (else ${'end' in other ? showEnd(other.end) : rateOf(other).toFixed(1)})`;
+  const ratio = rate / rateOf(better);
+  if (Number.isNaN(ratio)) return [showResult(row, better), choice, '', goal];
+  return [showResult(row, better), choice, `${ratio.toFixed(2)} ×`, `${goal}${ratio < row.goal ? ', missed' : ''}`];
 }
+
+/** NaN when there is none. */
+const rateOf = (result: RowResult): number => ('end' in result ? Number.NaN : median(result.rates));
+
+const showEnd = (end: string): string => `ended: ${end}`;
+
+const showResult = (row: BenchRow, result: RowResult): string =>
+  'end' in result ? showEnd(result.end) : showRates(row, result);
 
 /** Tokens a second with their spread; the time of a whole piece of work as well. */
 function showRates({ work }: BenchRow, { rates, otherLoad }: RowFigures): string {
@@ -80,7 +88,7 @@ export function compareMachine(config: ModelConfig, { machine, fast }: ModelFigu
   const bytes = activeBytes(config);
   return benchRows.flatMap(({ id, title, work }) => {
     const figures = fast.get(id);
-    if (figures === undefined) return [];
+    if (figures === undefined || 'end' in figures) return [];
     const rate = median(figures.rates);
     if (work.type === 'prefill') {
       const show = (tokens: number): string => `${((tokens * operations) / 1e9).toFixed(0)} GFLOP/s`;

@@ -26,6 +26,14 @@ describe('compareRows', () => {
     ]);
   });
 
+  it('counts the other setting where one has ended, and compares nothing where both have', () => {
+    const ended: EngineFigures = new Map([['prefill-512', { id: 'prefill-512', end: 'SIGABRT' }]]);
+    const common = { machine: { rates: [], bandwidth: 1 }, fast: figures([100]), exact: figures([100]), flash: ended };
+    const peerCells = (plain: EngineFigures) => compareRows({ ...common, plain })[0]?.slice(4, 8);
+    expect(peerCells(figures([50]))).toEqual(['50.0 tok/s (once)', 'off (else ended: SIGABRT)', '2.00 ×', '≥ 1.5 ×']);
+    expect(peerCells(ended)).toEqual(['ended: SIGABRT', 'on (else ended: SIGABRT)', '', '≥ 1.5 ×']);
+  });
+
   it('leaves out rows that were not measured', () => {
     const none: EngineFigures = new Map();
     const machine = { rates: [], bandwidth: 1 };
