@@ -1,5 +1,6 @@
 import { S3Client, type S3ClientConfig } from '@aws-sdk/client-s3';
 import { AppError } from '../base/errors.ts';
+import { connectTimeoutMs, idleTimeoutMs, maxSockets } from './s3-limits.ts';
 
 export interface S3Options {
   /** null: AWS itself. */
@@ -13,15 +14,15 @@ export interface S3Options {
   readonly forcePathStyle?: boolean;
   /** Tries of one request, the first included. @defaultValue 4: three pauses of 0.1 to 0.8 s outlast a store's restart */
   readonly maxAttempts?: number;
+  /**
+   * Send simple requests without the SDK, which does only what did not go well (`s3-direct.ts`).
+   * @defaultValue true with an endpoint that is the root of a server with path-style addresses
+   */
+  readonly direct?: boolean;
 }
 
-/** A connection that is not there after this will not come; also covers waiting for one of the 128 sockets. */
-const connectTimeoutMs = 10_000;
-/** Silence on the wire; a store joining a long multipart upload is silent for as long. */
-const idleTimeoutMs = 60_000;
 /** Up to the response's headers: one part of 8 MiB at 0.6 Mbit/s. */
 const responseTimeoutMs = 120_000;
-const maxSockets = 128;
 
 const quiet = (): void => {};
 

@@ -66,6 +66,12 @@ export function toStoreError(error: unknown, request: StoreRequest): AppError {
   return new AppError('bug.invariant', message, { details, cause: error });
 }
 
+/** What the SDK throws when a conditional write is refused. */
+export function refusedCondition(status: 409 | 412): S3ServiceException {
+  const name = status === 412 ? 'PreconditionFailed' : 'ConditionalRequestConflict';
+  return new S3ServiceException({ name, message: name, $fault: 'client', $metadata: { httpStatusCode: status } });
+}
+
 /** HTTP status of an answer; undefined when none came. A stream cut short is no answer either. */
 export function statusOf(error: unknown): number | undefined {
   if (!(error instanceof S3ServiceException)) return undefined;

@@ -27,7 +27,8 @@ import type {
   SwapOutcome,
 } from './object-store.ts';
 import { buildS3Client, describeEndpoint, type S3Options } from './s3-client.ts';
-import { isNamed, type StoreRequest, statusOf, toStoreError } from './s3-errors.ts';
+import { DirectRequests, findDirectUrl } from './s3-direct.ts';
+import { isNamed, refusedCondition, type StoreRequest, statusOf, toStoreError } from './s3-errors.ts';
 import { findAnswerHead, findNonce, readHead, stripQuotes } from './s3-head.ts';
 import { listPage } from './s3-list.ts';
 import { uploadStream } from './s3-upload.ts';
@@ -43,24 +44,41 @@ const deleteBatchKeys = 1000;
 
 type Condition = { readonly IfNoneMatch: '*' } | { readonly IfMatch: string };
 
-/** S3 over the AWS SDK. Opens no connection by itself. @throws `input.config` when the endpoint is no http(s) URL */
+/**
+ * S3 over the AWS SDK, which is spared simple requests where it can be. Opens no connection by itself.
+ * @throws `input.config` when the endpoint is no http(s) URL
+ */
 export function openS3ObjectStore(options: S3Options): ObjectStore {
-  return new S3ObjectStore(buildS3Client(options), options.bucket, describeEndpoint(options.endpoint));
+  const client = buildS3Client(options);
+  const url = findDirectUrl(options);
+  const direct = url === null ? null : new DirectRequests(client, url, options.bucket);
+  return new S3ObjectStore(client, direct, options.bucket, describeEndpoint(options.endpoint));
 }
 
 class S3ObjectStore implements ObjectStore {
   private readonly client: S3Client;
+  /** null: everything goes through the SDK. */
+  private readonly direct: DirectRequests | null;
   private readonly bucket: string;
   private readonly endpoint: string;
 
-  constructor(client: S3Client, bucket: string, endpoint: string) {
+  constructor(client: S3Client, direct: DirectRequests | null, bucket: string, endpoint: string) {
     this.client = client;
+    this.direct = direct;
     this.bucket = bucket;
     this.endpoint = endpoint;
   }
 
   async get(key: string, options: GetOptions = {}): Promise<StoredObject | undefined> {
     checkKey(key);
+    const { range, signal } = options;
+    if (range !== undefined) checkRange(range);
+    // HTTP has no way to ask for nothing
+    const isEmpty = range !== undefined && range.start === range.end;
+    const direct = isEmpty ? undefined : await this.direct?.get(key, range, signal);
+    signal?.throwIfAborted();
+    if (direct?.type === 'absent') return undefined;
+    if (direct?.type === 'found') return { ...readHead(key, direct.answer), body: direct.body };
     for (let attempt = 1; ; attempt += 1) {
       const answer = await this.fetch(key, options);
       if (answer === undefined) return undefined;
@@ -88,6 +106,9 @@ class S3ObjectStore implements ObjectStore {
 
   async head(key: string): Promise<ObjectHead | undefined> {
     checkKey(key);
+    const direct = await this.direct?.head(key);
+    if (direct?.type === 'absent') return undefined;
+    if (direct?.type === 'found') return readHead(key, direct.answer);
     const answer = await this.translated('head', key, () => findAnswerHead(this.client, this.bucket, key));
     return answer === undefined ? undefined : readHead(key, answer);
   }
@@ -95,12 +116,8 @@ class S3ObjectStore implements ObjectStore {
   async put(key: string, body: Uint8Array, options: PutOptions = {}): Promise<{ readonly etag: string }> {
     checkKey(key);
     checkPutOptions(options);
-    const answer = await this.translated('put', key, () =>
-      this.client.send(
-        new PutObjectCommand({ ...this.putInput(key, body, options), Metadata: { ...options.metadata } }),
-      ),
-    );
-    return { etag: stripQuotes(answer.ETag) };
+    const etag = await this.translated('put', key, () => this.sendPut(key, body, options, {}, null));
+    return { etag };
   }
 
   async putStream(key: string, body: AsyncIterable<Uint8Array>, options: PutStreamOptions = {}): Promise<StreamedPut> {
@@ -177,11 +194,9 @@ class S3ObjectStore implements ObjectStore {
     checkKey(key);
     checkPutOptions(options);
     const nonce = newNonce();
-    const Metadata = { ...options.metadata, [nonceName]: nonce };
-    const input = { ...this.putInput(key, body, options), ...when, Metadata };
     for (let attempt = 1; ; attempt += 1) {
       try {
-        return stripQuotes((await this.client.send(new PutObjectCommand(input))).ETag);
+        return await this.sendPut(key, body, options, { [nonceName]: nonce }, when);
       } catch (error) {
         if (!isRefusedCondition(error)) throw this.toError('put', key, error);
         const found = await this.translated('head', key, () => findNonce(this.client, this.bucket, key));
@@ -234,9 +249,23 @@ class S3ObjectStore implements ObjectStore {
     }
   }
 
-  private putInput(key: string, body: Uint8Array, options: PutOptions) {
-    const contentType = options.contentType === undefined ? {} : { ContentType: options.contentType };
-    return { Bucket: this.bucket, Key: key, Body: body, ...contentType };
+  /** The etag. SDK errors come out as they are. */
+  private async sendPut(
+    key: string,
+    body: Uint8Array,
+    { contentType, metadata }: PutOptions,
+    ownMetadata: Readonly<Record<string, string>>,
+    when: Condition | null,
+  ): Promise<string> {
+    const Metadata = { ...metadata, ...ownMetadata };
+    const direct = await this.direct?.put(key, body, { contentType, metadata: Metadata, condition: headersOf(when) });
+    if (direct?.type === 'accepted') return stripQuotes(direct.etag);
+    if (direct?.type === 'refused') throw refusedCondition(direct.status);
+    const type = contentType === undefined ? {} : { ContentType: contentType };
+    const { ETag } = await this.client.send(
+      new PutObjectCommand({ Bucket: this.bucket, Key: key, Body: body, Metadata, ...type, ...when }),
+    );
+    return stripQuotes(ETag);
   }
 
   private async translated<Result>(
@@ -262,6 +291,11 @@ class S3ObjectStore implements ObjectStore {
       cause,
     });
   }
+}
+
+function headersOf(when: Condition | null): Readonly<Record<string, string>> | null {
+  if (when === null) return null;
+  return 'IfMatch' in when ? { 'if-match': when.IfMatch } : { 'if-none-match': when.IfNoneMatch };
 }
 
 interface Answer {

@@ -7,6 +7,11 @@ objectStoreSuite('memory', async () => ({ store: new MemoryObjectStore(), close:
 
 objectStoreSuite('S3 adapter on the embedded server', openEmbeddedStore);
 
+objectStoreSuite('S3 adapter on the embedded server, every request by the SDK', async () => {
+  const embedded = await openEmbeddedStore();
+  return { ...embedded, store: openS3ObjectStore({ ...embedded.s3, direct: false }) };
+});
+
 const endpoint = process.env[env.s3Endpoint];
 const bucket = process.env[env.s3Bucket];
 if (endpoint !== undefined && bucket !== undefined) {

@@ -189,6 +189,48 @@ describe('S3 adapter on a bad line', () => {
     });
   });
 
+  describe('requests without the SDK', () => {
+    const sdkRequests = (): readonly string[] =>
+      (proxy?.seen ?? [])
+        .filter(({ headers }) => headers['user-agent']?.includes('aws-sdk'))
+        .map(({ method }) => method);
+    const useAll = async (store: ObjectStore): Promise<void> => {
+      const created = await store.create('direct/a', bytesOf('one'));
+      if (!created.created) throw new Error('it was there before');
+      expect((await store.swap('direct/a', bytesOf('two'), created.etag)).swapped).toBe(true);
+      expect(await store.create('direct/a', bytesOf('one'))).toEqual({ created: false });
+      await store.put('direct/b', bytesOf('b'), { contentType: 'text/plain', metadata: { of: 'b' } });
+      expect(await store.get('direct/a', { range: { start: 1, end: 9 } })).toMatchObject({ body: bytesOf('wo') });
+      expect(await store.head('direct/b')).toMatchObject({
+        bytes: 1,
+        contentType: 'text/plain',
+        metadata: { of: 'b' },
+      });
+      expect([await store.head('direct/c'), await store.get('direct/c')]).toEqual([undefined, undefined]);
+      await direct.delete(['direct/a', 'direct/b']);
+    };
+
+    it('are all that is simple, while nothing goes wrong', async () => {
+      await useAll(await openBehind(() => pass));
+      // the object that is there tells whose the lost race was
+      expect(sdkRequests()).toEqual(['HEAD']);
+    });
+
+    it('are left to the SDK when they fail, each one anew', async () => {
+      const failure: Fault = { type: 'answer', status: 503, code: 'SlowDown', isForwarded: false };
+      await useAll(await openBehind(({ headers }) => (headers['user-agent'] === undefined ? failure : pass)));
+      expect(sdkRequests().filter((method) => method === 'PUT')).toHaveLength(4);
+      expect(sdkRequests().filter((method) => method === 'GET')).toHaveLength(2);
+    });
+
+    it.each([{ direct: false }, { maxAttempts: 1 }])('are never made with %o', async (options) => {
+      const store = await openBehind(() => pass, options);
+      await store.put('direct/none', bytesOf('x'));
+      expect((await store.get('direct/none'))?.bytes).toBe(1);
+      expect(sdkRequests()).toEqual(['PUT', 'GET']);
+    });
+  });
+
   describe('errors', () => {
     it('names the store that does not answer', async () => {
       const store = openS3ObjectStore({ ...embedded.s3, endpoint: 'http://127.0.0.1:1', maxAttempts: 1 });
