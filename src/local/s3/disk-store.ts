@@ -12,8 +12,10 @@ import {
   type ObjectMeta,
   type OpenObject,
   openObjectFile,
+  type WrittenObject,
   writeObjectFile,
 } from './object-file.ts';
+import { keptBodyBytes, type RecentObject, RecentObjects } from './recent-objects.ts';
 import { S3Error } from './s3-error.ts';
 
 /**
@@ -39,6 +41,7 @@ export class DiskStore {
   private readonly dir: string;
   private readonly sync: DirectorySync;
   private readonly lock = new KeyLock();
+  private readonly recent = new RecentObjects();
   /** Per bucket, the keys under `long/`: their file names do not tell them. */
   private readonly longKeys: Map<string, Set<string>>;
 
@@ -105,28 +108,35 @@ export class DiskStore {
   async put(bucket: string, key: string, { chunks, meta, condition }: PutObject): Promise<ObjectMeta> {
     this.fileOf(bucket, key);
     const written = await writeObjectFile(this.tmpDir, chunks, meta);
-    await this.place(bucket, key, written.path, condition);
+    await this.place(bucket, key, written, condition);
     return written.meta;
   }
 
   /** Moves a finished file under its key, or removes it when the condition does not hold. */
-  async place(bucket: string, key: string, tmpPath: string, condition: WriteCondition): Promise<void> {
+  async place(bucket: string, key: string, written: WrittenObject, condition: WriteCondition): Promise<void> {
     const path = this.fileOf(bucket, key);
     try {
       await this.lock.run(path, async () => {
-        condition(await findObjectMeta(path));
-        await renameInto(tmpPath, path);
+        condition(await this.findMeta(path));
+        await renameInto(written.path, path);
+        this.recent.keep(path, toRecent(written));
         this.rememberLong(bucket, key, true);
         await this.sync.syncAdded(dirname(path));
       });
     } catch (error) {
-      await rm(tmpPath, { force: true });
+      await rm(written.path, { force: true });
       throw error;
     }
   }
 
   async find(bucket: string, key: string): Promise<ObjectMeta | undefined> {
-    return findObjectMeta(this.fileOf(bucket, key));
+    return this.findMeta(this.fileOf(bucket, key));
+  }
+
+  /** The whole object, if it is short and was written lately: no file is touched. */
+  findRecent(bucket: string, key: string): { readonly meta: ObjectMeta; readonly body: Buffer } | undefined {
+    const recent = this.recent.find(this.fileOf(bucket, key));
+    return recent === undefined || recent.body === null ? undefined : { meta: recent.meta, body: recent.body };
   }
 
   /** The caller closes the file. */
@@ -138,7 +148,8 @@ export class DiskStore {
   async delete(bucket: string, key: string, condition: WriteCondition): Promise<void> {
     const path = this.fileOf(bucket, key);
     await this.lock.run(path, async () => {
-      condition(await findObjectMeta(path));
+      condition(await this.findMeta(path));
+      this.recent.forget(path);
       try {
         await rm(path);
       } catch (error) {
@@ -177,6 +188,10 @@ export class DiskStore {
     return join(this.bucketDir(bucket), placeOfKey(key).path);
   }
 
+  private async findMeta(path: string): Promise<ObjectMeta | undefined> {
+    return this.recent.find(path)?.meta ?? findObjectMeta(path);
+  }
+
   private rememberLong(bucket: string, key: string, isThere: boolean): void {
     if (placeOfKey(key).type !== 'long') return;
     if (isThere) this.longKeysOf(bucket).add(key);
@@ -196,6 +211,12 @@ export class DiskStore {
       }
     }
   }
+}
+
+/** The body is copied: what it was cut from is longer, and would be kept with it. */
+function toRecent({ meta, body }: WrittenObject): RecentObject {
+  const isShort = body !== null && body.byteLength <= keptBodyBytes;
+  return { meta, body: isShort ? Buffer.from(Uint8Array.from(body).buffer) : null };
 }
 
 /** Makes missing folders; a concurrent delete may prune them again in between. */

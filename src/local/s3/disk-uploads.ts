@@ -188,7 +188,7 @@ export class DiskUploads {
       };
       const chunks = this.readParts(upload, parts, joined.update);
       const written = await writeObjectFile(this.store.tmpDir, chunks, checkedMeta);
-      await this.store.place(upload.bucket, upload.key, written.path, condition);
+      await this.store.place(upload.bucket, upload.key, written, condition);
       await this.remove(upload);
       return written.meta;
     });

@@ -27,6 +27,13 @@ const footerBytes = 16;
 const tailGuessBytes = 4096;
 const writeBufferBytes = 1024 * 1024;
 
+export interface WrittenObject {
+  readonly path: string;
+  readonly meta: ObjectMeta;
+  /** The body, where it was short enough to be written at once; else null. */
+  readonly body: Uint8Array | null;
+}
+
 /**
  * Writes body and meta to a new file in `dir` and syncs it. `meta` is asked after the last chunk. On failure nothing is
  * left and the error comes out as it is.
@@ -35,7 +42,7 @@ export async function writeObjectFile(
   dir: string,
   chunks: AsyncIterable<Uint8Array>,
   meta: () => ObjectMeta,
-): Promise<{ readonly path: string; readonly meta: ObjectMeta }> {
+): Promise<WrittenObject> {
   const path = join(dir, randomBytes(16).toString('hex'));
   const file = await open(path, 'wx', 0o600);
   try {
@@ -50,10 +57,11 @@ export async function writeObjectFile(
       pendingBytes = 0;
     }
     const finished = meta();
-    await writeAll(file, Buffer.concat([...pending, encodeTail(finished)]));
+    const rest = Buffer.concat([...pending, encodeTail(finished)]);
+    await writeAll(file, rest);
     await file.datasync();
     await file.close();
-    return { path, meta: finished };
+    return { path, meta: finished, body: pendingBytes === finished.bytes ? rest.subarray(0, pendingBytes) : null };
   } catch (error) {
     await file.close().catch(() => undefined);
     await rm(path, { force: true });

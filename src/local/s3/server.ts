@@ -40,6 +40,7 @@ export interface EmbeddedS3 {
 const loopbackHosts: readonly string[] = ['127.0.0.1', 'localhost', '::1', '[::1]'];
 const dayMs = 86_400_000;
 const closeGraceMs = 5_000;
+const idleSweepMs = 20;
 /** Longer than the idle time of the SDKs' connections, so that they and not we close them. */
 const keepAliveMs = 65_000;
 const idleSocketMs = 120_000;
@@ -117,12 +118,11 @@ async function close(server: Server, running: ReadonlySet<Promise<void>>): Promi
   const closed = new Promise<void>((done) => {
     server.close(() => done());
   });
-  server.closeIdleConnections();
+  // a connection is idle a moment after its last answer has left, and its client keeps it open
+  const idle = setInterval(() => server.closeIdleConnections(), idleSweepMs);
   const timer = setTimeout(() => server.closeAllConnections(), closeGraceMs);
-  await Promise.all(running);
-  // answered connections are idle now, and their clients keep them open
-  server.closeIdleConnections();
   await closed;
+  clearInterval(idle);
   clearTimeout(timer);
   await Promise.all(running);
 }

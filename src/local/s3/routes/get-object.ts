@@ -7,6 +7,11 @@ import { writeStoredHeaders } from '../stored-headers.ts';
 import { findParameter } from '../uri.ts';
 
 export const getObject: Route = async (request, { store }) => {
+  const recent = store.findRecent(request.bucket, request.key);
+  if (recent !== undefined) {
+    const { status, headers, start, end } = planAnswer(request, recent.meta);
+    return { status, headers, body: recent.body.subarray(start, end) };
+  }
   const found = await store.open(request.bucket, request.key);
   if (found === undefined) throw noSuchKey(request.key);
   let isHandedOver = false;
