@@ -5,8 +5,8 @@ import { decodeLineIndex } from './line-index.ts';
 import { mapConcurrent } from './map-concurrent.ts';
 import type { Line } from './records.schema.ts';
 
-/** A gap shorter than this costs less to read over than another request does. */
-const coalescedGapBytes = 64 * 1024;
+/** So much costs less to read, wanted or not, than another request does. */
+const cheapBytes = 64 * 1024;
 const maxRangeBytes = 8 * 1024 * 1024;
 
 interface Range {
@@ -15,12 +15,23 @@ interface Range {
   readonly indexes: number[];
 }
 
-/** Reads validated lines of one batch by index; lines and index never change once the plan stands. */
+/** The last bytes that were read beyond what was asked for. */
+interface Ahead {
+  readonly start: number;
+  readonly end: number;
+  readonly body: Promise<Uint8Array>;
+}
+
+/**
+ * Reads validated lines of one batch by index; lines and index never change once the plan stands. What follows short
+ * lines is read with them: the next unit's are there already.
+ */
 export class LineReader {
   readonly #store: ObjectStore;
   readonly #tenant: string;
   readonly #batchId: string;
   #offsets: Promise<Float64Array> | null = null;
+  #ahead: Ahead | null = null;
 
   constructor(store: ObjectStore, tenant: string, batchId: string) {
     this.#store = store;
@@ -63,14 +74,39 @@ export class LineReader {
   }
 
   async #readRange({ start, end, indexes }: Range, offsets: Float64Array): Promise<Line[]> {
+    const body = await this.#readBytes(start, end, offsets.at(-1) ?? end);
+    if (body.length !== end - start) throw this.#corrupt('lines are missing');
+    return indexes.map((index) => {
+      const bytes = body.subarray((offsets[index] ?? 0) - start, (offsets[index + 1] ?? 0) - start);
+      // written by our own validator, after validation
+      return parseStoredJson(bytes, keys.lines(this.#tenant, this.#batchId)) as Line;
+    });
+  }
+
+  /** Fewer than asked for where the object ends early. */
+  async #readBytes(start: number, end: number, fileEnd: number): Promise<Uint8Array> {
+    const known = this.#ahead;
+    if (known !== null && known.start <= start && end <= known.end) {
+      return (await known.body).subarray(start - known.start, end - known.start);
+    }
+    const aheadEnd = Math.max(end, Math.min(start + cheapBytes, fileEnd));
+    const body = this.#fetchBytes(start, aheadEnd);
+    if (aheadEnd > end) {
+      const ahead = { start, end: aheadEnd, body };
+      this.#ahead = ahead;
+      body.catch(() => {
+        // a failed read must not be kept as the answer
+        if (this.#ahead === ahead) this.#ahead = null;
+      });
+    }
+    return (await body).subarray(0, end - start);
+  }
+
+  async #fetchBytes(start: number, end: number): Promise<Uint8Array> {
     const key = keys.lines(this.#tenant, this.#batchId);
     const object = await this.#store.get(key, { range: { start, end } });
-    if (object === undefined || object.body.length !== end - start) throw this.#corrupt('lines are missing');
-    return indexes.map((index) => {
-      const bytes = object.body.subarray((offsets[index] ?? 0) - start, (offsets[index + 1] ?? 0) - start);
-      // written by our own validator, after validation
-      return parseStoredJson(bytes, key) as Line;
-    });
+    if (object === undefined) throw this.#corrupt('lines are missing');
+    return object.body;
   }
 
   #corrupt(message: string): AppError {
@@ -88,7 +124,7 @@ function planRanges(offsets: Float64Array, sorted: readonly number[]): Range[] {
       throw new AppError('corrupt.record', `the plan names line ${index}; the batch has ${offsets.length - 1}`);
     }
     const last = ranges.at(-1);
-    if (last !== undefined && start - last.end <= coalescedGapBytes && end - last.start <= maxRangeBytes) {
+    if (last !== undefined && start - last.end <= cheapBytes && end - last.start <= maxRangeBytes) {
       last.end = end;
       last.indexes.push(index);
     } else {

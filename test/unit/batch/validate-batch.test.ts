@@ -1,4 +1,4 @@
-import { beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { encodeLineIndex } from '../../../src/batch/line-index.ts';
 import { LineReader, readLines } from '../../../src/batch/line-reader.ts';
 import { findPlan, loadPlan } from '../../../src/batch/plan-store.ts';
@@ -104,6 +104,23 @@ describe('LineReader', () => {
     expect(store.reads.filter((read) => read.startsWith('lines.jsonl'))).toHaveLength(2);
     await reader.read([1]);
     expect(store.reads.filter((read) => read === 'lines.index')).toHaveLength(1);
+  });
+
+  it('reads what follows short lines with them, and asks again for what could not be read', async () => {
+    const store = new CountingStore();
+    await fill(store, [...Array.from({ length: 600 }, () => 200), 10]);
+    const reader = new LineReader(store, tenant, 'batch_r');
+    const wanted = (unit: number): number[] => Array.from({ length: 64 }, (_, line) => unit * 64 + line);
+    const linesRead = (): number => store.reads.filter((read) => read.startsWith('lines.jsonl')).length;
+    const units = await Promise.all([0, 1, 2].map((unit) => reader.read(wanted(unit))));
+    expect(units.flat().map(({ index }) => index)).toEqual([0, 1, 2].flatMap(wanted));
+    expect(linesRead()).toBe(1);
+    const get = vi.spyOn(store, 'get').mockRejectedValueOnce(new Error('gone'));
+    await expect(reader.read(wanted(8))).rejects.toThrow('gone');
+    get.mockRestore();
+    expect((await reader.read([599, 600])).map(({ index }) => index)).toEqual([599, 600]);
+    expect((await reader.read(wanted(8))).map(({ index }) => index)).toEqual(wanted(8));
+    expect(linesRead()).toBe(3);
   });
 
   it('refuses an index outside the file, and files that do not fit together', async () => {
