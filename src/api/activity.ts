@@ -1,8 +1,20 @@
 import { describePause, findFinalizing } from '../batch/index.ts';
 import type { BatchRecord } from '../batch/records.schema.ts';
-import type { EventBus, WorkQueue } from '../queue/index.ts';
+import type { WorkQueue } from '../queue/index.ts';
+import type { UnitProgress } from '../queue/messages.schema.ts';
 import type { ServerDeps } from './ports.ts';
 import { type BatchActivity, noActivity } from './present/batch.ts';
+
+/** What is heard of the units of one batch; it can be asked for before the batch is there. */
+export type BatchNews = Promise<readonly UnitProgress[]>;
+
+/** Asks beside the record: whoever looks at one batch most often watches it run. */
+export function beginNews({ bus }: Pick<ServerDeps, 'bus'>, batchId: string): BatchNews {
+  const news = bus.readProgress(batchId);
+  // a batch that does not run needs none
+  news.catch(() => {});
+  return news;
+}
 
 /**
  * What a batch is doing and, when it is doing nothing, why. News, so it may be missing but never fails the request.
@@ -12,13 +24,13 @@ export function buildActivityReader({
   bus,
   queue,
   store,
-}: Pick<ServerDeps, 'bus' | 'queue' | 'store'>): (record: BatchRecord) => Promise<BatchActivity> {
+}: Pick<ServerDeps, 'bus' | 'queue' | 'store'>): (record: BatchRecord, begun?: BatchNews) => Promise<BatchActivity> {
   let counting: ReturnType<WorkQueue['counts']> | undefined;
   const countOnce = (): ReturnType<WorkQueue['counts']> => {
     counting ??= queue.counts();
     return counting;
   };
-  return async (record) => {
+  return async (record, begun) => {
     switch (record.status) {
       case 'completed':
       case 'failed':
@@ -41,7 +53,9 @@ export function buildActivityReader({
         };
       case 'in_progress': {
         const pause = describePause(record);
-        return pause === null ? readRunning(record.id, bus, countOnce) : { ...noActivity, waitReason: pause };
+        return pause === null
+          ? readRunning(begun ?? bus.readProgress(record.id), countOnce)
+          : { ...noActivity, waitReason: pause };
       }
     }
   };
@@ -55,9 +69,9 @@ async function progressOf(store: ServerDeps['store'], record: BatchRecord): Prom
   }
 }
 
-async function readRunning(batchId: string, bus: EventBus, count: WorkQueue['counts']): Promise<BatchActivity> {
+async function readRunning(news: BatchNews, count: WorkQueue['counts']): Promise<BatchActivity> {
   try {
-    const current = await bus.readProgress(batchId);
+    const current = await news;
     return { ...noActivity, current, waitReason: current.length > 0 ? null : describeQueue(await count()) };
   } catch {
     return { ...noActivity, waitReason: 'the work queue is unreachable; the batch goes on when it is back' };

@@ -1,7 +1,7 @@
 import type { FastifyInstance } from 'fastify';
 import { failpoint } from '../../base/failpoint.ts';
 import { type BatchId, defaultTenant, parseBatchId } from '../../base/ids.ts';
-import { buildActivityReader } from '../activity.ts';
+import { beginNews, buildActivityReader } from '../activity.ts';
 import { announceBatch } from '../announce.ts';
 import { cancelAndTell } from '../cancel.ts';
 import { readIdempotency } from '../idempotency.ts';
@@ -69,8 +69,10 @@ export function registerBatchRoutes(app: FastifyInstance, deps: ServerDeps): voi
     '/v1/batches/:batch_id',
     { schema: { params: batchParamsSchema, response } },
     async ({ params }) => {
-      const record = await batches.getBatch(tenant, parseBatchId(params.batch_id));
-      return presentBatch(record, await buildActivityReader(deps)(record));
+      const id = parseBatchId(params.batch_id);
+      const news = beginNews(deps, id);
+      const record = await batches.getBatch(tenant, id);
+      return presentBatch(record, await buildActivityReader(deps)(record, news));
     },
   );
 
