@@ -5,6 +5,13 @@ export function median(values: readonly number[]): number {
   return ((sorted[Math.floor(middle)] ?? Number.NaN) + (sorted[Math.ceil(middle) - 1] ?? Number.NaN)) / 2;
 }
 
+/** Between which the middle half lies: medians of the lower and the upper half. */
+export function quartiles(values: readonly number[]): readonly [number, number] {
+  const sorted = values.toSorted((a, b) => a - b);
+  const half = Math.ceil(sorted.length / 2);
+  return [median(sorted.slice(0, half)), median(sorted.slice(-half))];
+}
+
 /** Lowest to highest. */
 export function spread(values: readonly number[]): string {
   return `${Math.min(...values).toFixed(1)} – ${Math.max(...values).toFixed(1)}`;

@@ -25,6 +25,10 @@ export class ObjectServer {
     return new ObjectServer(dataDir, child, port);
   }
 
+  get pid(): number {
+    return this.#child.pid ?? Number.NaN;
+  }
+
   signal(name: 'SIGSTOP' | 'SIGCONT'): void {
     this.#child.kill(name);
   }
