@@ -15,11 +15,12 @@ import {
   compareRows,
   comparisonHead,
   type EngineFigures,
+  isFaster,
   type ModelFigures,
   machineHead,
 } from './report.ts';
-import { measureOrder, type RowId, rowIds } from './rows.ts';
-import { runChild } from './run-child.ts';
+import { longRows, measureOrder, type RowId, rowIds } from './rows.ts';
+import { outOfTime, runChild } from './run-child.ts';
 import { type ModelName, modelNames, modelShapes } from './shapes.ts';
 
 const help = `npm run bench:engine -- --peer [options]      quire against node-llama-cpp, on the same random weights
@@ -86,7 +87,7 @@ function oneOf<Name extends string>(option: string, met: string, allowed: readon
 }
 
 /** Rows that take longer than this are measured once. */
-const limitsOf = ({ isQuick }: Options) => (isQuick ? { mostRepeats: 1, rowMs: 0 } : { mostRepeats: 5, rowMs: 4_000 });
+const limitsOf = ({ isQuick }: Options) => (isQuick ? { mostRepeats: 1, rowMs: 0 } : { mostRepeats: 4, rowMs: 2_500 });
 
 /** Of the command's time, to show what was measured. */
 const reserveMs = 5_000;
@@ -103,6 +104,10 @@ class Comparison {
     this.#endMs = options.minutes * 60_000 - reserveMs;
   }
 
+  isOver(): boolean {
+    return performance.now() >= this.#endMs;
+  }
+
   async measure(name: ModelName): Promise<{ readonly config: ModelConfig; readonly figures: ModelFigures }> {
     const { root, threads } = this.#options;
     const files = await ensureModelFiles(root, name, (folder) => this.#say(`writing model ${name} to ${folder}`));
@@ -111,26 +116,35 @@ class Comparison {
     await runChild({ type: 'machine', folder: files.folder, threads }, this.#endMs, (message) => {
       if (message.type === 'machine') machine = message.figures;
     });
+    const rows = measureOrder.filter((id) => this.#options.rows.includes(id));
     const quire = (reproducible: boolean) =>
-      this.#run(files, { type: 'quire', reproducible, precision: this.#options.precision });
-    const llama = (flashAttention: boolean) => this.#run(files, { type: 'llama', flashAttention });
-    const figures = {
-      machine,
-      fast: await quire(false),
-      exact: await quire(true),
-      flash: await llama(true),
-      plain: await llama(false),
-    };
-    return { config, figures };
+      this.#run(files, { type: 'quire', reproducible, precision: this.#options.precision }, rows);
+    const fast = await quire(false);
+    const exact = await quire(true);
+    return { config, figures: { machine, fast, exact, ...(await this.#measurePeer(files, rows)) } };
+  }
+
+  /** Rows that take long only with the setting that is faster at the others. */
+  async #measurePeer(files: ModelFiles, rows: readonly RowId[]): Promise<Pick<ModelFigures, 'flash' | 'plain'>> {
+    const llama = (flashAttention: boolean, part: readonly RowId[]) =>
+      this.#run(files, { type: 'llama', flashAttention }, part);
+    const short = rows.filter((id) => !longRows.includes(id));
+    const long = rows.filter((id) => longRows.includes(id));
+    const flash = await llama(true, short);
+    const plain = await llama(false, short);
+    const isFlash = isFaster(flash, plain);
+    const further = await llama(isFlash, long);
+    const both = new Map([...(isFlash ? flash : plain), ...further]);
+    return isFlash ? { flash: both, plain } : { flash, plain: both };
   }
 
   /** A process that ends in a row has spoiled that row only: another one measures the rest. */
-  async #run(files: ModelFiles, engine: EngineJob['engine']): Promise<EngineFigures> {
+  async #run(files: ModelFiles, engine: EngineJob['engine'], rows: readonly RowId[]): Promise<EngineFigures> {
     const { threads } = this.#options;
     const results = new Map<RowId, RowResult>();
     const startMs = performance.now();
     let notes = '';
-    let left = measureOrder.filter((id) => this.#options.rows.includes(id));
+    let left = [...rows];
     while (left.length > 0) {
       let isReady = false;
       const job = { type: 'engine', engine, ...files, threads, rows: left, limits: limitsOf(this.#options) } as const;
@@ -148,7 +162,8 @@ class Comparison {
       for (const id of ended) results.set(id, { id, end });
       notes += `, ended: ${end} (${ended.join(', ')})`;
     }
-    this.#say(`${nameOf(engine)}: ${((performance.now() - startMs) / 1000).toFixed(0)} s in all${notes}`);
+    if (rows.length > 0)
+      this.#say(`${nameOf(engine)}: ${((performance.now() - startMs) / 1000).toFixed(0)} s in all${notes}`);
     return results;
   }
 }
@@ -172,6 +187,10 @@ export async function runPeerBench(args: readonly string[]): Promise<void> {
   const comparison = new Comparison(options, say);
   const all: Record<string, unknown> = {};
   for (const name of options.models) {
+    if (comparison.isOver()) {
+      say(`model ${name}: ${outOfTime}`);
+      continue;
+    }
     say(`\nmodel ${name}: ${JSON.stringify(modelShapes[name])}`);
     const { config, figures } = await comparison.measure(name);
     say(formatTable(comparisonHead, compareRows(figures)));

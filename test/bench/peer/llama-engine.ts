@@ -27,8 +27,8 @@ export class LlamaEngine implements BenchEngine {
   readonly #model: LlamaModel;
   readonly #settings: LlamaSettings;
   readonly #prompts: PromptWriter;
-  /** Tokens of the prefix whose state is in the file. */
-  #kept: number | null = null;
+  /** The prefix whose state is in the file: it can be loaded only where there are as many sequences. */
+  #kept: { readonly tokens: number; readonly sequences: number } | null = null;
   readonly #folder = mkdtempSync(join(tmpdir(), 'quire-peer-state-'));
 
   constructor(llama: Llama, model: LlamaModel, settings: LlamaSettings, prompts: PromptWriter) {
@@ -110,12 +110,12 @@ export class LlamaEngine implements BenchEngine {
    */
   async #share(all: readonly LlamaSequence[], ids: readonly number[]): Promise<number> {
     const file = join(this.#folder, 'prefix');
-    const isKept = this.#kept === ids.length;
+    const isKept = this.#kept?.tokens === ids.length && this.#kept.sequences === all.length;
     const startMs = performance.now();
     if (!isKept) await all[0]?.evaluateWithoutGeneratingNewTokens(ids);
     const readMs = performance.now() - startMs;
     if (!isKept) await all[0]?.saveStateToFile(file);
-    this.#kept = ids.length;
+    this.#kept = { tokens: ids.length, sequences: all.length };
     for (const other of isKept ? all : all.slice(1)) await other.loadStateFromFile(file, { acceptRisk: true });
     return readMs;
   }

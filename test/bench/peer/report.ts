@@ -53,17 +53,30 @@ export function compareRows(figures: ModelFigures): readonly (readonly string[])
 /** Of the peer's settings the better one counts, or the one that came to an end. */
 function comparePeer(row: BenchRow, rate: number, flash?: RowResult, plain?: RowResult): readonly string[] {
   const goal = `≥ ${row.goal} ×`;
-  if (flash === undefined || plain === undefined) return ['', '', '', goal];
-  const isFlash = Number.isNaN(rateOf(plain)) || rateOf(flash) >= rateOf(plain);
-  const [better, other] = isFlash ? [flash, plain] : [plain, flash];
-  const choice = `${isFlash ? 'on' : 'off'} (else ${'end' in other ? showEnd(other.end) : rateOf(other).toFixed(1)})`;
+  const isFlash = flash !== undefined && !(rateOf(flash) < rateOf(plain)) && !Number.isNaN(rateOf(flash));
+  const [better, other] = isFlash || plain === undefined ? [flash, plain] : [plain, flash];
+  if (better === undefined) return ['', '', '', goal];
+  const choice = `${better === flash ? 'on' : 'off'} (else ${showOther(other)})`;
   const ratio = rate / rateOf(better);
   if (Number.isNaN(ratio)) return [showResult(row, better), choice, '', goal];
   return [showResult(row, better), choice, `${ratio.toFixed(2)} ×`, `${goal}${ratio < row.goal ? ', missed' : ''}`];
 }
 
+function showOther(result?: RowResult): string {
+  if (result === undefined) return 'not measured';
+  return 'end' in result ? showEnd(result.end) : rateOf(result).toFixed(1);
+}
+
+/** Whether the first setting is the faster one over all rows that both have been measured at, or the only one there. */
+export function isFaster(one: EngineFigures, other: EngineFigures): boolean {
+  const measured = (figures: EngineFigures) => [...figures.values()].filter((row) => !('end' in row));
+  if (measured(one).length !== measured(other).length) return measured(one).length > measured(other).length;
+  return measured(one).reduce((sum, row) => sum + Math.log(rateOf(row) / rateOf(other.get(row.id))), 0) >= 0;
+}
+
 /** NaN when there is none. */
-const rateOf = (result: RowResult): number => ('end' in result ? Number.NaN : median(result.rates));
+const rateOf = (result?: RowResult): number =>
+  result === undefined || 'end' in result ? Number.NaN : median(result.rates);
 
 const showEnd = (end: string): string => `ended: ${end}`;
 

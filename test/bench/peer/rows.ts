@@ -128,3 +128,6 @@ export const measureOrder: readonly RowId[] = [
   'decode-1-behind-8192',
   'prefill-8192',
 ];
+
+/** Half a minute and more. */
+export const longRows: readonly RowId[] = ['decode-8-own', 'questions-16', 'decode-1-behind-8192', 'prefill-8192'];

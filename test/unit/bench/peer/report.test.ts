@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { compareRows, type EngineFigures } from '../../../bench/peer/report.ts';
+import { compareRows, type EngineFigures, isFaster } from '../../../bench/peer/report.ts';
 
 const figures = (rates: readonly number[], otherLoad = 0): EngineFigures =>
   new Map([['prefill-512', { id: 'prefill-512', rates, otherLoad }]]);
@@ -34,9 +34,25 @@ describe('compareRows', () => {
     expect(peerCells(ended)).toEqual(['ended: SIGABRT', 'on (else ended: SIGABRT)', '', '≥ 1.5 ×']);
   });
 
+  it('says which setting of the peer was not measured', () => {
+    const common = { machine: { rates: [], bandwidth: 1 }, fast: figures([100]), exact: figures([100]) };
+    const none: EngineFigures = new Map();
+    expect(compareRows({ ...common, flash: none, plain: figures([50]) })[0]?.[5]).toBe('off (else not measured)');
+    expect(compareRows({ ...common, flash: figures([50]), plain: none })[0]?.[5]).toBe('on (else not measured)');
+  });
+
   it('leaves out rows that were not measured', () => {
     const none: EngineFigures = new Map();
     const machine = { rates: [], bandwidth: 1 };
     expect(compareRows({ machine, fast: none, exact: none, flash: none, plain: none })).toEqual([]);
+  });
+});
+
+describe('isFaster', () => {
+  it('compares rows that both have, and prefers the setting that came to an end', () => {
+    expect(isFaster(figures([60]), figures([50]))).toBe(true);
+    expect(isFaster(figures([40]), figures([50]))).toBe(false);
+    const ended: EngineFigures = new Map([['prefill-512', { id: 'prefill-512', end: 'SIGABRT' }]]);
+    expect([isFaster(figures([40]), ended), isFaster(ended, figures([50]))]).toEqual([true, false]);
   });
 });
