@@ -18,9 +18,11 @@ import { processorSeconds } from './processor-seconds.ts';
 
 /**
  * What checkpoints cost a unit of long answers: the same lines with checkpoints and without, in turn, on the sample
- * model in its own process and the embedded S3 server. Arguments: lines, tokens a line, rounds. The figure that counts
- * is seconds of processor of worker, engine and S3 server together: what else the machine does, and how long the disk
- * takes, change it least. Linux only.
+ * model in its own process and the embedded S3 server. Arguments: lines, tokens a line, rounds.
+ *
+ * The model's runs take nearly all of the processor, are the same in both, and vary by more than what is looked for. So
+ * the figure that counts leaves them out: processor of worker and S3 server, and of the engine the time outside of its
+ * runs; what it grows by is set against the processor of all three with the runs. Linux only.
  */
 const lineTotal = Number(process.argv[2] ?? 16);
 const tokens = Number(process.argv[3] ?? 256);
@@ -53,18 +55,29 @@ const engine = new EngineClient({
     enginePid = pid;
   },
 });
-/** Of all three processes so far. */
-const usedSeconds = (): number =>
-  [process.pid, server.pid, ...(enginePid === null ? [] : [enginePid])].reduce(
-    (sum, pid) => sum + processorSeconds(pid),
-    0,
-  );
+/** The engine tells its figures once a second. */
+const statsMs = 1_200;
 
-interface RunFigures {
-  readonly tokensPerSecond: number;
-  /** Processor of all three for 1,000 tokens. */
-  readonly usedMs: number;
+interface Used {
   readonly requests: number;
+  readonly tokens: number;
+  readonly seconds: number;
+  /** Times the model ran. */
+  readonly runs: number;
+  /** Seconds of processor of worker, S3 server and engine. */
+  readonly whole: number;
+  /** The same without the model's runs. */
+  readonly outside: number;
+}
+
+/** So far. */
+function readUsed(): Pick<Used, 'runs' | 'whole' | 'outside'> {
+  if (enginePid === null) throw new Error('the engine is gone');
+  // before its first work it says nothing
+  const { overheadMs, runs } = engine.stats() ?? { overheadMs: 0, runs: 0 };
+  const { user, system } = process.cpuUsage();
+  const around = (user + system) / 1_000_000 + processorSeconds(server.pid);
+  return { runs, whole: around + processorSeconds(enginePid), outside: around + overheadMs / 1_000 };
 }
 
 try {
@@ -72,7 +85,7 @@ try {
   const s3 = { endpoint: `http://127.0.0.1:${server.port}`, region: 'us-east-1', bucket: testBucket };
   const store = new CountingObjectStore(openS3ObjectStore({ ...s3, ...testCredentials }));
 
-  const run = async (batchId: string, hasCheckpoints: boolean): Promise<RunFigures> => {
+  const run = async (batchId: string, hasCheckpoints: boolean): Promise<Used> => {
     const written = new WrittenTokens();
     let produced = 0;
     const runner = new LineRunner({
@@ -90,8 +103,8 @@ try {
       clock: systemClock,
     });
     store.reset();
+    const before = readUsed();
     const startMs = performance.now();
-    const startSeconds = usedSeconds();
     await runUnit(
       {
         log: openUnitLog(store, tenant, batchId, 'u000000'),
@@ -126,51 +139,63 @@ try {
       new AbortController().signal,
     );
     const seconds = (performance.now() - startMs) / 1_000;
-    const usedMs = ((usedSeconds() - startSeconds) * 1_000 * 1_000) / produced;
-    return { tokensPerSecond: produced / seconds, usedMs, requests: store.counts.calls };
+    await systemClock.sleep(statsMs);
+    const after = readUsed();
+    return {
+      requests: store.counts.calls,
+      tokens: produced,
+      seconds,
+      runs: after.runs - before.runs,
+      whole: after.whole - before.whole,
+      outside: after.outside - before.outside,
+    };
   };
 
   await run('batch_warm', true);
   const rows: string[][] = [];
-  const [usedCosts, speedCosts]: [number[], number[]] = [[], []];
+  const costs: number[] = [];
+  const wholeCosts: number[] = [];
+  const speedCosts: number[] = [];
   for (let round = 0; round < rounds; round++) {
     // whoever is second has no advantage over the rounds
     const order = round % 2 === 0 ? [true, false] : [false, true];
-    const found = new Map<boolean, RunFigures>();
+    const found = new Map<boolean, Used>();
     for (const hasCheckpoints of order) {
       found.set(hasCheckpoints, await run(`batch_${round}_${hasCheckpoints ? 'with' : 'without'}`, hasCheckpoints));
     }
     const [on, off] = [found.get(true), found.get(false)];
     if (on === undefined || off === undefined) throw new Error('a round has two runs');
-    usedCosts.push((on.usedMs / off.usedMs - 1) * 100);
-    speedCosts.push((1 - on.tokensPerSecond / off.tokensPerSecond) * 100);
+    const cost = ((on.outside - off.outside) / off.whole) * 100;
+    costs.push(cost);
+    wholeCosts.push((on.whole / off.whole - 1) * 100);
+    speedCosts.push((1 - on.tokens / on.seconds / (off.tokens / off.seconds)) * 100);
     rows.push([
       String(round + 1),
-      off.usedMs.toFixed(0),
-      on.usedMs.toFixed(0),
-      `${usedCosts.at(-1)?.toFixed(1)} %`,
-      off.tokensPerSecond.toFixed(0),
-      on.tokensPerSecond.toFixed(0),
-      `${speedCosts.at(-1)?.toFixed(1)} %`,
+      ...[off, on].map(({ outside }) => outside.toFixed(2)),
+      `${cost.toFixed(1)} %`,
+      ...[off, on].map(({ whole }) => whole.toFixed(2)),
+      ...[off, on].map(({ tokens: written, seconds }) => (written / seconds).toFixed(0)),
+      ...[off, on].map(({ runs }) => String(runs)),
       String(on.requests - off.requests),
     ]);
   }
-  const describe = (costs: readonly number[]): string => {
-    const [low, high] = quartiles(costs);
-    return `median ${median(costs).toFixed(1)} %, middle half ${low.toFixed(1)} to ${high.toFixed(1)} %`;
+  const describe = (values: readonly number[]): string => {
+    const [low, high] = quartiles(values);
+    return `median ${median(values).toFixed(1)} %, middle half ${low.toFixed(1)} to ${high.toFixed(1)} %`;
   };
-  console.log(`${lineTotal} lines of ${tokens} tokens, ${rounds} rounds`);
-  console.log(`cost in processor: ${describe(usedCosts)}`);
-  console.log(`cost in tokens/s: ${describe(speedCosts)}\n`);
+  console.log(`${lineTotal} lines of ${tokens} tokens, ${rounds} rounds; without → with checkpoints`);
+  console.log(`cost, the model's runs left out: ${describe(costs)}`);
+  console.log(`processor with the runs: ${describe(wholeCosts)}`);
+  console.log(`tokens a second: ${describe(speedCosts)}\n`);
+  const pair = (what: string): readonly string[] => [`${what} without`, 'with'];
   printTable(
     [
       'round',
-      'ms of processor per 1,000 tokens without',
-      'with',
+      ...pair('outside of runs, s'),
       'cost',
-      'tokens/s without',
-      'with',
-      'cost',
+      ...pair('whole, s'),
+      ...pair('tokens/s'),
+      ...pair('runs'),
       'more object requests',
     ],
     rows,
