@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import type { Clock } from '../base/clock.ts';
 import { isAppError, isFamily, toAppError } from '../base/errors.ts';
 import { failpoint } from '../base/failpoint.ts';
@@ -77,6 +78,8 @@ export async function runUnit(deps: UnitRunnerDeps, signal: AbortSignal): Promis
   const saved = (await loadStates(deps, epoch)).filter(({ index }) => !done.has(index));
   const heard = epoch === 1 ? new Map<string, number>() : await deps.readHeard();
   const stop = new AbortController();
+  // every line in work listens: Node takes more than ten for a leak, and says so on stderr
+  setMaxListeners(0, stop.signal);
   const journal = new UnitJournal({
     claims: epoch,
     saved,
