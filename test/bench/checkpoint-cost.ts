@@ -20,9 +20,9 @@ import { processorSeconds } from './processor-seconds.ts';
  * What checkpoints cost a unit of long answers: the same lines with checkpoints and without, in turn, on the sample
  * model in its own process and the embedded S3 server. Arguments: lines, tokens a line, rounds.
  *
- * The model's runs take nearly all of the processor, are the same in both, and vary by more than what is looked for. So
- * the figure that counts leaves them out: processor of worker and S3 server, and of the engine the time outside of its
- * runs; what it grows by is set against the processor of all three with the runs. Linux only.
+ * The model's runs take most of the processor, are as many in both, and vary with the machine by more than what is looked
+ * for. So they are the measure: *outside* is the processor of worker and S3 server and the engine's time outside of its
+ * runs, and the cost is what all of it grows by for the same time of runs. Linux only.
  */
 const lineTotal = Number(process.argv[2] ?? 16);
 const tokens = Number(process.argv[3] ?? 256);
@@ -69,6 +69,9 @@ interface Used {
   /** The same without the model's runs. */
   readonly outside: number;
 }
+
+/** A machine that is slower for a while is so inside and outside of the runs. */
+const wholeByRuns = ({ whole, outside }: Used): number => whole / (whole - outside);
 
 /** So far. */
 function readUsed(): Pick<Used, 'runs' | 'whole' | 'outside'> {
@@ -165,7 +168,7 @@ try {
     }
     const [on, off] = [found.get(true), found.get(false)];
     if (on === undefined || off === undefined) throw new Error('a round has two runs');
-    const cost = ((on.outside - off.outside) / off.whole) * 100;
+    const cost = (wholeByRuns(on) / wholeByRuns(off) - 1) * 100;
     costs.push(cost);
     wholeCosts.push((on.whole / off.whole - 1) * 100);
     speedCosts.push((1 - on.tokens / on.seconds / (off.tokens / off.seconds)) * 100);
@@ -184,7 +187,7 @@ try {
     return `median ${median(values).toFixed(1)} %, middle half ${low.toFixed(1)} to ${high.toFixed(1)} %`;
   };
   console.log(`${lineTotal} lines of ${tokens} tokens, ${rounds} rounds; without → with checkpoints`);
-  console.log(`cost, the model's runs left out: ${describe(costs)}`);
+  console.log(`cost for the same time of runs: ${describe(costs)}`);
   console.log(`processor with the runs: ${describe(wholeCosts)}`);
   console.log(`tokens a second: ${describe(speedCosts)}\n`);
   const pair = (what: string): readonly string[] => [`${what} without`, 'with'];
