@@ -288,6 +288,8 @@ export interface ModelCard {
   readonly weights: 'trained' | 'random';
   /** Shown wherever the model's text is shown; null when there is nothing to say. */
   readonly notice: string | null;
+  /** With tools, longer documents are shown as outlines and searched: what a small model reads well. Null: its window decides. */
+  readonly wholeDocumentTokens: number | null;
   /** Values of a final hidden state, and so of an embedding. */
   readonly hiddenWidth: number;
   /** sha256 over config, tokenizer and tensor headers; once the weights are read, over them too. */

@@ -26,13 +26,21 @@ const message = (role: ChatMessage['role'], content: string): ChatMessage => ({
   toolCallId: null,
 });
 
+/** Least bytes of text that a token stands for. */
+const bytesPerToken = 2;
+
 /**
- * Without tools documents are always shown whole. With them only where that leaves room: a token has two bytes and more
- * of text, and half of the window is for the turns.
+ * Without tools documents are always shown whole. With them only where that leaves half of the window for the turns, and
+ * where the model reads so much at once.
  */
-export function showsWhole(request: AnalysisRequest, documents: readonly Document[], contextTokens: number): boolean {
+export function showsWhole(
+  request: AnalysisRequest,
+  documents: readonly Document[],
+  { contextTokens, wholeDocumentTokens }: Pick<ModelCard, 'contextTokens' | 'wholeDocumentTokens'>,
+): boolean {
   if (request.maxToolCalls === null) return true;
-  return documents.reduce((total, { text }) => total + Buffer.byteLength(text), 0) <= contextTokens;
+  const allowed = Math.min(contextTokens / 2, wholeDocumentTokens ?? contextTokens);
+  return documents.reduce((total, { text }) => total + Buffer.byteLength(text), 0) <= allowed * bytesPerToken;
 }
 
 /** The prompt of one question: system, documents (shared with the other questions), question. */

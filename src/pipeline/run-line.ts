@@ -96,7 +96,7 @@ export class LineRunner {
     const { generate, card } = this.#deps;
     const { signal, onProgress, journal } = task;
     const options = { signal, onProgress, journal };
-    const isWhole = showsWhole(analysis, documents, card.contextTokens);
+    const isWhole = showsWhole(analysis, documents, card);
     const request = buildAnalysisRequest(task, analysis, documents, isWhole);
     if (analysis.maxToolCalls === null) {
       return { generation: await generateSound(generate, request, options), uses: null, coverage: coverAll(documents) };

@@ -21,6 +21,7 @@ export const modelCard: ModelCard = {
   activeParameters: 5_000_000,
   weights: 'trained',
   notice: null,
+  wholeDocumentTokens: null,
   digest: 'a'.repeat(64),
 };
 

@@ -185,12 +185,15 @@ interface Label {
   readonly id: string;
   readonly weights: 'trained' | 'random';
   readonly notice: string | null;
+  readonly wholeDocumentTokens: number | null;
 }
 
 async function loadLabel(folder: string): Promise<Label> {
   const bytes = await findModelFile(folder, labelFile);
   const folderName = basename(resolve(folder));
-  if (bytes === undefined) return { id: folderName, weights: 'trained', notice: null };
+  if (bytes === undefined) {
+    return { id: folderName, weights: 'trained', notice: null, wholeDocumentTokens: null };
+  }
   return parseLabel(parseJsonFile(labelFile, bytes), folderName);
 }
 
@@ -201,12 +204,14 @@ function parseLabel(value: unknown, folderName: string): Label {
       `${labelFile}: ${field} is ${JSON.stringify(met) ?? 'missing'}, allowed: ${allowed}`,
     );
   if (!isJsonRecord(value)) throw fail('the file', value, 'a JSON object');
-  const { version, id = folderName, weights = 'trained', notice = null } = value;
+  const { version, id = folderName, weights = 'trained', notice = null, whole_document_tokens: whole = null } = value;
   if (version !== 1) throw fail('version', version, '1');
   if (typeof id !== 'string' || id === '') throw fail('id', id, 'a name');
   if (weights !== 'trained' && weights !== 'random') throw fail('weights', weights, 'trained, random');
   if (notice !== null && typeof notice !== 'string') throw fail('notice', notice, 'a text, null');
-  return { id, weights, notice };
+  if (whole !== null && !(Number.isSafeInteger(whole) && (whole as number) >= 0))
+    throw fail('whole_document_tokens', whole, 'a count, null');
+  return { id, weights, notice, wholeDocumentTokens: whole as number | null };
 }
 
 function buildCard(config: ModelConfig, label: Label, digest: string): ModelCard {
@@ -222,6 +227,7 @@ function buildCard(config: ModelConfig, label: Label, digest: string): ModelCard
     ...countParameters(config),
     weights: label.weights,
     notice: label.notice,
+    wholeDocumentTokens: label.wholeDocumentTokens,
     digest,
   });
 }

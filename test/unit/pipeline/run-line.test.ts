@@ -1,8 +1,10 @@
 import { describe, expect, it } from 'vitest';
 import { AppError } from '../../../src/base/errors.ts';
-import { parseLineRequest } from '../../../src/batch/index.ts';
+import { type AnalysisRequest, parseLineRequest } from '../../../src/batch/index.ts';
 import type { GenerateRequest, GenerateResult, ModelCard } from '../../../src/engine/index.ts';
+import type { Document } from '../../../src/pipeline/document/document.ts';
 import { LineRunner, type LineTask } from '../../../src/pipeline/index.ts';
+import { showsWhole } from '../../../src/pipeline/run-analysis.ts';
 import { generateResult } from '../../support/generate-result.ts';
 import { MemoryJournal } from '../../support/memory-journal.ts';
 
@@ -76,6 +78,22 @@ describe('LineRunner', () => {
       usage: { prompt_tokens: 350, completion_tokens: 50, prompt_tokens_details: { cached_tokens: 256 } },
       ext: { tool_calls: [{ name: 'read_pages', arguments: read.arguments, error: null }] },
     });
+  });
+
+  it.each([
+    { wholeDocumentTokens: null, letters: 100, isWhole: true },
+    { wholeDocumentTokens: null, letters: 101, isWhole: false },
+    { wholeDocumentTokens: 20, letters: 40, isWhole: true },
+    { wholeDocumentTokens: 20, letters: 41, isWhole: false },
+    { wholeDocumentTokens: 1_000, letters: 101, isWhole: false },
+  ])('shows a document of $letters bytes whole to a model that reads $wholeDocumentTokens tokens: $isWhole', (row) => {
+    const text = 'a'.repeat(row.letters);
+    const documents = [
+      { name: 'a', kind: 'pages', text, pages: [{ number: 1, text, start: 0 }] } as unknown as Document,
+    ];
+    const cardOf = { contextTokens: 100, wholeDocumentTokens: row.wholeDocumentTokens };
+    expect(showsWhole({ maxToolCalls: 4 } as AnalysisRequest, documents, cardOf)).toBe(row.isWhole);
+    expect(showsWhole({ maxToolCalls: null } as AnalysisRequest, documents, cardOf)).toBe(true);
   });
 
   it('answers an analysis with checked citations, coverage, usage and notice', async () => {

@@ -69,6 +69,7 @@ describe('describeModel', () => {
       expertsPerToken: 2,
       weights: 'trained',
       notice: null,
+      wholeDocumentTokens: null,
     });
     expect(card.digest).toMatch(/^[0-9a-f]{64}$/);
     // INT4 experts count as the weights they stand for.
@@ -86,6 +87,7 @@ describe('describeModel', () => {
     ['{"version":2}', 'quire.json: version is 2, allowed: 1'],
     ['{"version":1,"weights":"good"}', 'quire.json: weights is "good", allowed: trained, random'],
     ['{"version":1,"id":""}', 'quire.json: id is "", allowed: a name'],
+    ['{"version":1,"whole_document_tokens":-1}', 'quire.json: whole_document_tokens is -1, allowed: a count, null'],
     ['{', 'quire.json is not JSON'],
   ])('rejects quire.json %s', async (text, message) => {
     const folder = tiny();
