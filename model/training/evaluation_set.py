@@ -20,6 +20,7 @@ from .data.reports import ReportForm, draw_report
 SEED = 424_242
 
 _REGISTER = {"entities": (2, 4), "attributes": (1, 2), "one_type": 1.0, "form": "json"}
+_SEARCHED = {"chars": (600, 2_500), "grids": (1, 2), "json": 1.0}
 _SHORT = {"chars": (300, 900), "grids": (1, 1), "json": 1.0, "one_type": 1.0}
 
 #: name, maker, form, documents, and whether the questions come with tools
@@ -30,10 +31,13 @@ SETS = (
     ("short document, look-up", draw_report, ReportForm(**_SHORT, questions=3, look_ups=1.0), 20, False),
     ("short document, other questions", draw_report, ReportForm(**_SHORT, questions=4, look_ups=0.0), 16, False),
     ("short document of an unknown kind", draw_report, ReportForm(**_SHORT, questions=3, look_ups=1.0, held_out_kinds=True), 10, False),
+    ("short document, with search", draw_report, ReportForm(**_SEARCHED, questions=3, look_ups=1.0), 20, True),
+    ("short document of an unknown kind, with search", draw_report, ReportForm(**_SEARCHED, questions=3, look_ups=1.0, held_out_kinds=True), 10, True),
     ("1K tokens", draw_report, ReportForm(chars=(2_800, 3_400), questions=3, look_ups=1.0), 6, False),
     ("4K tokens", draw_report, ReportForm(chars=(12_000, 13_500), questions=3, look_ups=1.0), 3, False),
-    ("16K tokens, with search", draw_report, ReportForm(chars=(50_000, 54_000), questions=4, look_ups=1.0), 1, True),
-    ("32K tokens, with search", draw_report, ReportForm(chars=(100_000, 104_000), questions=4, look_ups=1.0), 1, True),
+    ("4K tokens, with search", draw_report, ReportForm(chars=(12_000, 13_500), questions=4, look_ups=1.0), 5, True),
+    ("16K tokens, with search", draw_report, ReportForm(chars=(50_000, 54_000), questions=5, look_ups=1.0), 3, True),
+    ("32K tokens, with search", draw_report, ReportForm(chars=(100_000, 104_000), questions=5, look_ups=1.0), 2, True),
 )
 
 

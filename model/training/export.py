@@ -204,6 +204,8 @@ def main() -> None:
     network = Network(recipe.config if stage.yarn else recipe.config.changed(yarn=None))
     network.load_state_dict(state["network"])
     save_network(network, options.tokenizer, options.out)
+    label = {"version": 1, "weights": "trained", "whole_document_tokens": recipe.whole_document_tokens}
+    _write(options.out / "quire.json", label)
     write_reference(options.out)
     total = sum(path.stat().st_size for path in options.out.iterdir())
     print(f"{options.out}: {total / 2**20:.1f} MiB after {state['place']['tokens'] / 1e6:.1f}M tokens")

@@ -15,6 +15,7 @@ from torch import nn
 from .config import ModelConfig
 from .experts import Experts, Mlp
 from .rotary import rotary_tables, rotate
+from .spans import Spans, attend_spans
 
 #: tokens of a batch up to which all logits are looked at
 WATCHED_TOKENS = 8_192
@@ -53,8 +54,10 @@ class Attention(nn.Module):
         #: sees the scaled logits [rows, heads, tokens, tokens] before masking, when set
         self.probe: Callable[[torch.Tensor], None] | None = None
 
-    def forward(self, x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, visible: torch.Tensor) -> torch.Tensor:
-        """x [rows, tokens, hidden]; cos, sin [rows, tokens, rope/2]; visible bool [rows, tokens, tokens]."""
+    def forward(
+        self, x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, visible: torch.Tensor | Spans
+    ) -> torch.Tensor:
+        """x [rows, tokens, hidden]; cos, sin [rows, tokens, rope/2]; visible bool [rows, tokens, tokens], or spans."""
         c = self.config
         rows, tokens, _ = x.shape
         if c.q_lora is None:
@@ -75,6 +78,11 @@ class Attention(nn.Module):
 
     def _attend(self, q, k, v, visible):
         """q, k [rows, heads, tokens, qk], v [rows, heads, tokens, value] → [rows, heads, tokens, value]."""
+        if isinstance(visible, Spans):
+            mixed, largest = attend_spans(q * self.config.softmax_scale, k, v, visible)
+            if self.track:
+                self.max_logit.copy_(torch.maximum(self.max_logit, largest))
+            return mixed
         if self.track or self.probe is not None:
             self._watch(q, k, visible)
         # the fused kernels want values as wide as keys
@@ -122,7 +130,7 @@ class Network(nn.Module):
         self,
         tokens: torch.Tensor,
         positions: torch.Tensor | None = None,
-        visible: torch.Tensor | None = None,
+        visible: torch.Tensor | Spans | None = None,
         wanted: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """tokens [rows, tokens] → logits [rows, tokens, vocab], or [wanted, vocab] for the flat indexes in `wanted`.

@@ -10,6 +10,7 @@ import torch
 
 from .encoding import Encoded
 from .network import visibility
+from .spans import Spans, find_spans
 
 
 @dataclass
@@ -42,7 +43,9 @@ class Batch:
     tokens: int
 
     @property
-    def visible(self) -> torch.Tensor:
+    def visible(self) -> torch.Tensor | Spans:
+        if self.ids.device.type == "cpu":
+            return find_spans(self.documents, self.branches)
         return visibility(self.documents, self.branches)
 
     def to(self, device: torch.device) -> Batch:

@@ -51,6 +51,8 @@ class Recipe:
     balance_step: float = 0.001
     eval_every: int = 200
     eval_questions: int = 200
+    #: with tools, longer documents are searched in place of read; null: what half the window holds is read
+    whole_document_tokens: int | None = None
     source: dict = field(default_factory=dict)
 
 
@@ -79,7 +81,7 @@ def parse_recipe(fields: dict) -> Recipe:
         stages=tuple(parse_stage(stage) for stage in fields["stages"]),
         **{
             name: fields[name]
-            for name in ("seed", "warm_up", "clip", "balance_step", "eval_every", "eval_questions")
+            for name in ("seed", "warm_up", "clip", "balance_step", "eval_every", "eval_questions", "whole_document_tokens")
             if name in fields
         },
         source=fields,

@@ -11,16 +11,17 @@ def look(words: str) -> str:
 
 
 def look_for(statement: Statement) -> list[str | Segment]:
-    """What is looked for: attribute and entity."""
-    return [f"Look: {statement.fact.attribute.phrase} /", *opening(f" {statement.fact.entity}")]
+    """What is looked for: entity and attribute."""
+    return ["Look:", *opening(f" {statement.fact.entity}"), " /", *opening(f" {statement.fact.attribute.phrase}")]
 
 
 def read(statement: Statement) -> list[str | Segment]:
-    """What is above the words, then the words; the value is what had to be found.
+    """What is above the words, then the words and their page; the value is what had to be found.
 
+    Few tokens lie between what is looked for and the words: it must still be in sight where two facts part.
     A table's header is a line by itself. From a heading to its fact all is one line: white space is free in a quote.
     """
-    mark = f"\nRead [1, p. {statement.page}]:"
+    mark = "\nRead:"
     parts: list[str | Segment] = []
     before = " "
     if statement.style == "files":
@@ -33,7 +34,9 @@ def read(statement: Statement) -> list[str | Segment]:
     # a row of a table stands there as a whole, whichever of its cells is asked for
     start = statement.quote.rfind(value)
     rest = statement.quote[start + len(value) :]
-    return [*parts, mark, *opening(before + statement.quote[:start], statement.fact.attribute.phrase, statement.fact.entity), sought(value), *([rest] if rest else [])]
+    keys = (statement.fact.attribute.phrase, statement.fact.entity)
+    place = f"{rest} [1, p. {statement.page}]"
+    return [*parts, mark, *opening(before + statement.quote[:start], *keys), sought(value), place]
 
 
 def cite(*statements: Statement) -> list[Citation]:
@@ -42,4 +45,4 @@ def cite(*statements: Statement) -> list[Citation]:
 
 
 def about(statement: Statement) -> str:
-    return f"{statement.fact.attribute.phrase} / {statement.fact.entity}"
+    return f"{statement.fact.entity} / {statement.fact.attribute.phrase}"

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .dialogue import Answer, Citation, Document, Page, Turn, opening, sought, thought
+from .dialogue import Answer, Citation, Document, Page, Turn, thought
 from .draw import Draw
 from .facts import Difficulty, Fact, Grid, draw_grid
+from .reading import look_for, read
 from .statements import Statement, state_all
 
 
@@ -66,19 +67,12 @@ def draw_register(draw: Draw, form: RegisterForm) -> tuple[Document, list[Turn],
 
 def look_up(draw: Draw, grid: Grid, statement: Statement, form: RegisterForm) -> Turn:
     fact = statement.fact
-    before, found = statement.quote[: -len(fact.value.text)], fact.value.text
+    found = fact.value.text
     kind = form.form if form.form != "mixed" else draw.choice(("text", "json"))
     citations = [] if kind == "value" else [Citation(1, statement.quote)]
     return Turn(
         question=ask(draw, fact),
-        thought=thought(
-            f"Look: {fact.attribute.phrase} /",
-            *opening(f" {fact.entity}"),
-            "\nRead [1, p. 1]:",
-            *opening(f" {before}", fact.attribute.phrase, fact.entity),
-            sought(found),
-            f"\nSo: {found}",
-        ),
+        thought=thought(*look_for(statement), *read(statement), f"\nSo: {found}"),
         answer=Answer(found, found, citations),
         form="json" if kind == "json" else "text",
         strata={**grid.rivals(fact), "entity_last": int(statement.entity_last)},

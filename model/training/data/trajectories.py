@@ -9,6 +9,7 @@ from .compose import Built
 from .dialogue import Answer, Call, Document, Page, Turn, sought, thought
 from .draw import Draw
 from .questions.question import columns, join_names, rivals
+from .questions.single import SECTIONS, WORDINGS
 from .reading import about, cite, look, read
 from .searching import read_pages, search_document
 from .statements import Statement
@@ -58,6 +59,7 @@ def look_up_by_search(draw: Draw, built: Built) -> Turn | None:
             )
         )
     value = fact.value.text
+    wordings = SECTIONS if statement.style == "files" and draw.chance(0.3) else WORDINGS
     if shown is not None and statement.style == "files":
         # the passage is what was seen: its heading, and what it has before the words
         before = shown[: shown.index(statement.quote, len(statement.lead[0]))].removeprefix(
@@ -65,9 +67,7 @@ def look_up_by_search(draw: Draw, built: Built) -> Turn | None:
         )
         statement = replace(statement, lead=(before.rstrip(),))
     return Turn(
-        question=draw.choice(("What is the {a} of {e}?", "Which {a} does {e} have?")).format(
-            a=fact.attribute.phrase, e=fact.entity
-        ),
+        question=draw.choice(wordings).format(a=fact.attribute.phrase, e=fact.entity),
         thought=thought(*_unfirst(read(statement)), f"\nSo: {value}"),
         answer=Answer(value, value, cite(statement)),
         kind="look-up by search",

@@ -12,8 +12,9 @@ from training.data.register import RegisterForm, draw_register
 from training.data.stream import encode_sample
 from training.encoding import Tokenizer, encode_segments
 from training.initial import InitialForm, initialize
-from training.network import Network
+from training.network import Network, visibility
 from training.packing import Row, collate, pack
+from training.spans import find_spans
 
 TOKENIZER = Path(__file__).resolve().parents[2] / "quire-nano" / "tokenizer.json"
 
@@ -125,3 +126,40 @@ def test_a_trunk_is_one_prefix_for_all_questions(tokenizer):
     ids = [encode_segments(tokenizer, [*trunk(document), *branch(turn)]).ids for turn in turns]
     prefix = encode_segments(tokenizer, trunk(document)).ids
     assert all(one[: len(prefix)] == prefix for one in ids)
+
+
+def test_spans_give_what_the_mask_gives_forward_and_backward(tokenizer, network):
+    row, next_row = Row(2048), Row(2048)
+    for index in range(2):
+        document, turns, _ = register(index)
+        row.add(encode_sample(tokenizer, document, turns, system=False))
+    document, turns, _ = register(2)
+    next_row.add(encode_sample(tokenizer, document, turns, system=True))
+    batch = collate([row, next_row])
+    found = []
+    for visible in (visibility(batch.documents, batch.branches), find_spans(batch.documents, batch.branches)):
+        network.zero_grad()
+        logits = network(batch.ids, batch.positions, visible, batch.wanted)
+        torch.nn.functional.cross_entropy(logits, batch.targets.flatten()[batch.wanted]).backward()
+        found.append((logits.detach(), [one.grad.clone() for one in network.parameters() if one.grad is not None]))
+    (logits, gradients), (span_logits, span_gradients) = found
+    assert (logits - span_logits).abs().max() < 1e-3 * logits.std()
+    assert len(gradients) == len(span_gradients)
+    for one, other in zip(gradients, span_gradients):
+        assert (one - other).norm() <= 1e-3 * one.norm() + 1e-9
+
+
+def test_spans_note_the_largest_logit_that_is_seen(tokenizer, network):
+    document, turns, _ = register()
+    row = Row(1024)
+    row.add(encode_sample(tokenizer, document, turns, system=False))
+    batch = collate([row])
+    attention = network.blocks[1].attention
+    noted = []
+    for visible in (visibility(batch.documents, batch.branches), find_spans(batch.documents, batch.branches)):
+        attention.max_logit.zero_()
+        attention.track = True
+        network(batch.ids, batch.positions, visible, batch.wanted)
+        attention.track = False
+        noted.append(attention.max_logit.clone())
+    assert torch.allclose(*noted, rtol=1e-4)

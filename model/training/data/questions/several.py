@@ -26,9 +26,9 @@ def compare(draw: Draw, built: Built) -> Turn | None:
     ordered = sorted(pair, key=lambda fact: fact.value.amount or Decimal(0), reverse=not earlier)
     best = ordered[0].entity
     return Turn(
-        question=f"Which has the {word} {phrase} / {pair[0].entity} or {pair[1].entity}?",
+        question=f"Which has the {word} {phrase}, {pair[0].entity} or {pair[1].entity}?",
         thought=thought(
-            look(f"{phrase} / {pair[0].entity}; {phrase} / {pair[1].entity}"),
+            look(f"{pair[0].entity} / {phrase}; {pair[1].entity} / {phrase}"),
             *read(statements[0]),
             *read(statements[1]),
             f"\nCompute: {ordered[0].value.text} {sign} {ordered[1].value.text}\nSo: ",
@@ -48,7 +48,7 @@ def count_above(draw: Draw, built: Built) -> Turn | None:
     limit = draw.choice(facts)
     statements = [built.find(fact) for fact in facts]
     above = [fact for fact in facts if fact.value.amount > limit.value.amount]
-    parts: list = [look(f"{phrase} / all; above {limit.value.text}")]
+    parts: list = [look(f"all / {phrase}; above {limit.value.text}")]
     for statement in statements:
         parts += read(statement)
         parts += [" ", sought("yes" if statement.fact in above else "no")]
@@ -68,7 +68,7 @@ def list_all(draw: Draw, built: Built) -> Turn | None:
     facts = draw.choice(found)
     phrase = facts[0].attribute.phrase
     statements = sorted((built.find(fact) for fact in facts), key=built.statements.index)
-    parts: list = [look(f"{phrase} / all")]
+    parts: list = [look(f"all / {phrase}")]
     for statement in statements:
         parts += read(statement)
     entries = [f"{one.fact.entity}: {one.fact.value.text}" for one in statements]
@@ -98,10 +98,11 @@ def hop(draw: Draw, built: Built) -> Turn | None:
     return Turn(
         question=f"What is the {wanted.phrase} where the {owner.phrase} is {first.fact.value.text}?",
         thought=thought(
-            look(f"{owner.phrase} / {first.fact.value.text}"),
-            f"\nRead [1, p. {first.page}]: {first.quote}",
-            f"\nLook: {wanted.phrase} / ",
+            look(f"{first.fact.value.text} / {owner.phrase}"),
+            f"\nRead: {first.quote} [1, p. {first.page}]",
+            "\nLook: ",
             sought(entity),
+            f" / {wanted.phrase}",
             *read(second),
             f"\nSo: {value}",
         ),
@@ -137,7 +138,7 @@ def reverse(draw: Draw, built: Built) -> Turn:
     fact = statement.fact
     return Turn(
         question=f"Who or what has a {fact.attribute.phrase} of {fact.value.text}?",
-        thought=thought(look(f"{fact.attribute.phrase} / {fact.value.text}"), *read(statement), f"\nSo: {fact.entity}"),
+        thought=thought(look(f"{fact.value.text} / {fact.attribute.phrase}"), *read(statement), f"\nSo: {fact.entity}"),
         answer=Answer(fact.entity, fact.entity, cite(statement)),
         kind="reverse",
     )
@@ -154,7 +155,7 @@ def difference(draw: Draw, built: Built) -> Turn | None:
     return Turn(
         question=f"By how much is the {phrase} of {pair[0].entity} above that of {pair[1].entity}?",
         thought=thought(
-            look(join_names([f"{phrase} / {fact.entity}" for fact in pair], "and")),
+            look(join_names([f"{fact.entity} / {phrase}" for fact in pair], "and")),
             *read(statements[0]),
             *read(statements[1]),
             f"\nCompute: {pair[0].value.amount} - {pair[1].value.amount} = ",

@@ -9,7 +9,7 @@ from ..draw import Draw
 from ..reading import about, cite, look, look_for, read
 from .question import QuestionKind, rivals
 
-_WORDINGS = (
+WORDINGS = (
     "What is the {a} of {e}?",
     "What is the {a} for {e}?",
     "Which {a} does {e} have?",
@@ -18,7 +18,7 @@ _WORDINGS = (
     "What does the document give as the {a} of {e}?",
     "Find the {a} that applies to {e}.",
 )
-_SECTIONS = (
+SECTIONS = (
     "In the section on {e}, what is the {a}?",
     "What {a} is listed under the heading {e}?",
     "Under {e}, which {a} is given?",
@@ -29,7 +29,7 @@ def look_up(draw: Draw, built: Built) -> Turn:
     statement = draw.choice(built.statements)
     fact = statement.fact
     sections = statement.style == "files" and draw.chance(0.5)
-    wording = draw.choice(_SECTIONS if sections else _WORDINGS)
+    wording = draw.choice(SECTIONS if sections else WORDINGS)
     thoughts = [*look_for(statement), *read(statement)]
     if draw.chance(0.3):
         thoughts.append(f"\nCheck: {about(statement)}, as asked.")
@@ -86,9 +86,9 @@ def absence(draw: Draw, built: Built) -> Turn | None:
     entity, wanted = draw.choice(gaps or across)
     words = "The document does not say."
     return Turn(
-        question=draw.choice(_WORDINGS).format(a=wanted.phrase, e=entity),
+        question=draw.choice(WORDINGS).format(a=wanted.phrase, e=entity),
         thought=thought(
-            look(f"{wanted.phrase} / {entity}"),
+            look(f"{entity} / {wanted.phrase}"),
             "\nCheck: ",
             sought("nothing"),
             f" gives the {wanted.phrase} of {entity}.",
