@@ -64,8 +64,11 @@ function startOfLinux(pid: number): string | undefined {
   return fields === undefined || isOver(fields[0]) ? undefined : fields[19];
 }
 
-/** state, parent, process group, … start ticks at 19: what follows the command in `/proc/<pid>/stat`. */
-function readStatFields(pid: number): readonly string[] | undefined {
+/**
+ * What follows the command in `/proc/<pid>/stat`: state, parent, process group, … ticks of processor in user and system
+ * code at 11 and 12, start ticks at 19. undefined: the process is gone, or this is no Linux.
+ */
+export function readStatFields(pid: number): readonly string[] | undefined {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
     // the command stands in parentheses and may itself hold spaces and parentheses: count from the last one

@@ -1,4 +1,5 @@
-import { createHash, createHmac } from 'node:crypto';
+import { createHmac } from 'node:crypto';
+import { sha256Hex } from '../base/hash.ts';
 
 /**
  * Signature version 4 of a request whose body is there, in headers. Source: AWS, "Authenticating Requests (AWS Signature
@@ -20,7 +21,7 @@ export interface S3Identity {
 }
 
 const algorithm = 'AWS4-HMAC-SHA256';
-const emptySha256 = createHash('sha256').digest('hex');
+const emptySha256 = sha256Hex('');
 
 export class RequestSigner {
   readonly #region: string;
@@ -37,7 +38,7 @@ export class RequestSigner {
     // 2026-11-26T12:30:00.000Z → 20261126T123000Z
     const time = new Date(nowMs).toISOString().replace(/[-:]|\.\d{3}/g, '');
     const day = time.slice(0, 8);
-    const payload = body === null || body.byteLength === 0 ? emptySha256 : sha256(body);
+    const payload = body === null || body.byteLength === 0 ? emptySha256 : sha256Hex(body);
     const headers: Record<string, string> = {
       ...request.headers,
       'x-amz-content-sha256': payload,
@@ -49,7 +50,7 @@ export class RequestSigner {
     const signed = names.join(';');
     const scope = `${day}/${this.#region}/s3/aws4_request`;
     const canonical = `${method}\n${path}\n\n${lines}\n${signed}\n${payload}`;
-    const text = `${algorithm}\n${time}\n${scope}\n${sha256(canonical)}`;
+    const text = `${algorithm}\n${time}\n${scope}\n${sha256Hex(canonical)}`;
     const signature = hmac(this.#keyOf(identity.secretAccessKey, day), text).toString('hex');
     headers['authorization'] =
       `${algorithm} Credential=${identity.accessKeyId}/${scope}, SignedHeaders=${signed}, Signature=${signature}`;
@@ -72,4 +73,3 @@ export function encodeKey(key: string): string {
 }
 
 const hmac = (key: Buffer, text: string): Buffer => createHmac('sha256', key).update(text).digest();
-const sha256 = (data: string | Uint8Array): string => createHash('sha256').update(data).digest('hex');

@@ -5,7 +5,7 @@ import { parseArgs } from 'node:util';
 import { LatentBuffer } from '../../src/engine/kv/latent-buffer.ts';
 import { blockRows, type ModelRunner, type StepInput } from '../../src/engine/ports.ts';
 import { openOrtRunner } from '../../src/engine/runtime/ort-runner.ts';
-import { printTable } from './figures.ts';
+import { printTable, quartiles } from './figures.ts';
 import { FastRandom } from './peer/fast-random.ts';
 import { modelShapes } from './peer/shapes.ts';
 import { writeShapeCheckpoint } from './peer/write-checkpoint.ts';
@@ -89,11 +89,6 @@ async function measure(subject: Subject, rows: number, runs: number): Promise<vo
   }
 }
 
-/** What other programs do to a run only ever makes it longer. */
-function lowerQuartile(values: readonly number[]): number {
-  return values.toSorted((left, right) => left - right)[Math.floor(values.length / 4)] ?? Number.NaN;
-}
-
 /** Rows of a run and how many of them in a row: a decoded token, a chunk of a prompt. */
 const steps = [
   { rows: 1, runs: 16 },
@@ -113,8 +108,9 @@ try {
   const [first] = subjects;
   const cells = (subject: Subject, rows: number): string[] =>
     (['wall', 'busy'] as const).map((kind) => {
-      const own = lowerQuartile(subject.times.get(rows)?.[kind] ?? []);
-      const base = lowerQuartile(first?.times.get(rows)?.[kind] ?? []);
+      // lower quartiles: what other programs do to a run only ever makes it longer
+      const [own] = quartiles(subject.times.get(rows)?.[kind] ?? []);
+      const [base] = quartiles(first?.times.get(rows)?.[kind] ?? []);
       return `${own.toFixed(2)} (${(own / base).toFixed(2)} ×)`;
     });
   printTable(

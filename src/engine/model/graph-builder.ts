@@ -75,21 +75,9 @@ export class GraphBuilder {
     return `${stem}_${this.#nextId}`;
   }
 
-  branch(stem: string): GraphBuilder {
-    return new GraphBuilder(
-      this.freshName(stem),
-      { parent: this, sink: this.#sink, holdsWeights: false },
-      this.blockLevel,
-    );
-  }
-
-  /** A branch whose own branches have weights. */
-  branchOfBranches(stem: string): GraphBuilder {
-    return new GraphBuilder(
-      this.freshName(stem),
-      { parent: this, sink: this.#sink, holdsWeights: true },
-      this.blockLevel,
-    );
+  /** @param holdsWeights its own branches have weights; see `constant` */
+  branch(stem: string, { holdsWeights = false } = {}): GraphBuilder {
+    return new GraphBuilder(this.freshName(stem), { parent: this, sink: this.#sink, holdsWeights }, this.blockLevel);
   }
 
   input(name: string, type: ValueInfo['type'], dims: ValueInfo['dims']): ValueName {

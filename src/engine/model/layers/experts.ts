@@ -40,7 +40,7 @@ export function addExperts(
   const rows = graph.ops('Split', [inputs.rowOfPair, totals], groups, { axis: intAttribute(0) });
   const groupCounts = addPieces(graph, counts, groups);
   return addPieces(graph, addIsAny(graph, totals), groups).flatMap((condition, group) => {
-    const run = graph.branchOfBranches('experts');
+    const run = graph.branch('experts', { holdsWeights: true });
     const own = (index: number): MlpWeights => weights(group * size + index);
     const outputs = addBranches(run, own, place, rows[group] ?? '', groupCounts[group] ?? '', size);
     for (const output of outputs) addOutput(run, output, hiddenWidth);
