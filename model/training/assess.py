@@ -14,6 +14,7 @@ from pathlib import Path
 
 import torch
 
+from .checkpoint_files import averaged
 from .data.draw import open_draw
 from .data.reports import ReportForm, draw_report
 from .decode import answer_turn
@@ -60,7 +61,7 @@ def main() -> None:
     state = torch.load(options.state, map_location="cpu", weights_only=True)
     stage = recipe.stages[min(state["place"]["stage"], len(recipe.stages) - 1)]
     network = Network(recipe.config if stage.yarn else recipe.config.changed(yarn=None))
-    network.load_state_dict(state["network"])
+    network.load_state_dict(averaged(state))
     network.to(options.device).eval()
     for experts in network.expert_layers():
         experts.quantize = stage.quantize

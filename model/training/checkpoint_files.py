@@ -13,6 +13,11 @@ from .network import Network
 from .qat import dequantize, unpack
 
 
+def averaged(state: dict) -> dict[str, torch.Tensor]:
+    """What of a run's state is evaluated and exported: the mean of the weights, and the buffers as they are."""
+    return {**state["network"], **state.get("average", {})}
+
+
 def mlp_names(mlp: Mlp, prefix: str):
     yield f"{prefix}.gate_proj", mlp.gate
     yield f"{prefix}.up_proj", mlp.up

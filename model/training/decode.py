@@ -62,9 +62,18 @@ def _trimmed(value: object) -> object:
 def _stands(citation: object, pages: dict[int, str]) -> bool:
     if not isinstance(citation, dict) or not isinstance(citation.get("quote"), str):
         return False
-    words = citation["quote"].split()
-    page = pages.get(citation.get("page"), "")
-    return bool(words) and re.search(r"\s+".join(map(re.escape, words)), page) is not None
+    return stands(citation["quote"], pages.get(citation.get("page"), ""))
+
+
+def stands(quote: str, page: str) -> bool:
+    """As the product sees it: white space is free, and `…` stands for words left out."""
+    at, parts = 0, [part.split() for part in re.split(r"…|\.{3,}", quote)]
+    for words in filter(None, parts):
+        match = re.compile(r"\s+".join(map(re.escape, words))).search(page, at)
+        if match is None:
+            return False
+        at = match.end()
+    return any(parts)
 
 
 def answer_turn(

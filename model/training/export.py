@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
-from .checkpoint_files import load_network, packed_names, plain_names
+from .checkpoint_files import averaged, load_network, packed_names, plain_names
 from .config import ModelConfig
 from .data.dialogue import branch, trunk
 from .data.draw import open_draw
@@ -202,7 +202,7 @@ def main() -> None:
     stage = recipe.stages[min(state["place"]["stage"], len(recipe.stages) - 1)]
     # the rotary frequencies that the last stage was trained with
     network = Network(recipe.config if stage.yarn else recipe.config.changed(yarn=None))
-    network.load_state_dict(state["network"])
+    network.load_state_dict(averaged(state))
     save_network(network, options.tokenizer, options.out)
     label = {"version": 1, "weights": "trained", "whole_document_tokens": recipe.whole_document_tokens}
     _write(options.out / "quire.json", label)

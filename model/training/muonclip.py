@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 import torch
 
 from .network import Attention, Network
+from .parallel import Ranks
 
 NS_COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 
@@ -50,8 +51,8 @@ class Rates:
 
 
 class MuonClip:
-    def __init__(self, network: Network, rates: Rates, clip: float | None = 100.0):
-        self.network, self.rates, self.clip = network, rates, clip
+    def __init__(self, network: Network, rates: Rates, clip: float | None = 100.0, ranks: Ranks = Ranks()):
+        self.network, self.rates, self.clip, self.ranks = network, rates, clip, ranks
         self.matrices: list[tuple[str, torch.nn.Parameter]] = []
         self.others: list[tuple[str, torch.nn.Parameter]] = []
         for name, parameter in network.named_parameters():
@@ -105,6 +106,7 @@ class MuonClip:
         largest = []
         for block in self.network.blocks:
             attention = block.attention
+            self.ranks.largest(attention.max_logit)
             if self.clip is not None:
                 clip_heads(attention, attention.max_logit, self.clip)
             largest.append(attention.max_logit.max())
@@ -135,11 +137,12 @@ def clip_heads(attention: Attention, logits: torch.Tensor, limit: float) -> None
 
 
 @torch.no_grad()
-def balance(network: Network, step: float = 0.001) -> torch.Tensor:
+def balance(network: Network, step: float = 0.001, ranks: Ranks = Ranks()) -> torch.Tensor:
     """Moves each selection bias by the sign of its load error. Returns the busiest expert's load over the mean [layers]."""
     worst = []
     for experts in network.expert_layers():
         load = experts.take_load()
+        ranks.sum(load)
         mean = load.mean().clamp(min=1e-6)
         worst.append(load.max() / mean)
         experts.bias += step * torch.sign(mean - load)

@@ -137,6 +137,16 @@ class Network(nn.Module):
 
         positions default to 0, 1, …; visible to plain causal attention.
         """
+        return F.linear(self.read(tokens, positions, visible, wanted), self.head)
+
+    def read(
+        self,
+        tokens: torch.Tensor,
+        positions: torch.Tensor | None = None,
+        visible: torch.Tensor | Spans | None = None,
+        wanted: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """As `forward`, without the head: [rows, tokens, hidden] or [wanted, hidden]."""
         rows, length = tokens.shape
         if positions is None:
             positions = torch.arange(length, device=tokens.device).expand(rows, -1)
@@ -151,7 +161,7 @@ class Network(nn.Module):
         x = self.norm(x)
         if wanted is not None:
             x = x.flatten(0, 1)[wanted]
-        return F.linear(x, self.head)
+        return x
 
     def expert_layers(self) -> list[Experts]:
         return [block.mlp for block in self.blocks if isinstance(block.mlp, Experts)]

@@ -15,6 +15,8 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file, save_file
 
+from .checkpoint_files import averaged
+
 PART_BYTES = 15 * 2**20
 
 
@@ -23,7 +25,7 @@ def split(state: dict, folder: Path) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     parts: list[dict[str, torch.Tensor]] = [{}]
     used = 0
-    for name, tensor in state["network"].items():
+    for name, tensor in averaged(state).items():
         stored = tensor.cpu().contiguous() if name.endswith("bias") else tensor.cpu().to(torch.bfloat16).contiguous()
         size = stored.numel() * stored.element_size()
         if used + size > PART_BYTES and parts[-1]:

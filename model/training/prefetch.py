@@ -15,6 +15,7 @@ import torch.multiprocessing as processes
 from .encoding import Tokenizer
 from .mixture import draw_samples
 from .packing import Batch, Sample, pack
+from .parallel import Ranks
 from .recipe import Stage
 
 #: batches a worker may be ahead
@@ -43,12 +44,20 @@ def _work(path: Path, stage: Stage, seed: int, start: int, step: int, queue) -> 
 class Batches:
     """Iterates over (batch, places): `places[w]` is where worker w goes on. Without workers, this process makes them."""
 
-    def __init__(self, tokenizer_path: Path, stage: Stage, seed: int, workers: int, places: list[int] | None):
+    def __init__(
+        self,
+        tokenizer_path: Path,
+        stage: Stage,
+        seed: int,
+        workers: int,
+        places: list[int] | None,
+        ranks: Ranks = Ranks(),
+    ):
         self.total = max(workers, 1)
-        self.places = list(places) if places else list(range(self.total))
+        self.places = list(places) if places else [ranks.rank + ranks.total * one for one in range(self.total)]
         if len(self.places) != self.total:
             raise ValueError(f"{workers} workers, the state was left with {len(self.places)}: use the same number")
-        arguments = [(tokenizer_path, stage, seed, start, self.total) for start in self.places]
+        arguments = [(tokenizer_path, stage, seed, start, self.total * ranks.total) for start in self.places]
         self._children: list = []
         if workers == 0:
             _, *rest = arguments[0]

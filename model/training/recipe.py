@@ -49,6 +49,8 @@ class Recipe:
     warm_up: int = 30
     clip: float | None = 100.0
     balance_step: float = 0.001
+    #: what is evaluated and exported is the mean of the weights: each step keeps this share of it
+    average: float = 0.99
     eval_every: int = 200
     eval_questions: int = 200
     #: with tools, longer documents are searched in place of read; null: what half the window holds is read
@@ -81,7 +83,7 @@ def parse_recipe(fields: dict) -> Recipe:
         stages=tuple(parse_stage(stage) for stage in fields["stages"]),
         **{
             name: fields[name]
-            for name in ("seed", "warm_up", "clip", "balance_step", "eval_every", "eval_questions", "whole_document_tokens")
+            for name in ("seed", "warm_up", "clip", "balance_step", "average", "eval_every", "eval_questions", "whole_document_tokens")
             if name in fields
         },
         source=fields,

@@ -1,6 +1,6 @@
 """Trains by a recipe, from where it was left.
 
-    python -m training.run RECIPE.json --state FOLDER --tokenizer tokenizer.json [--minutes N]
+    python -m training.run RECIPE.json --state FOLDER --tokenizer tokenizer.json [--minutes N] [--ranks 2]
 
 The folder holds `state.pt` (written every few minutes and at the end of each stage) and `log.jsonl`. Ending the
 process loses at most what came after the last state; starting it again goes on.
@@ -12,19 +12,24 @@ import argparse
 import itertools
 import json
 import os
+import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
+import torch.multiprocessing as processes
 
 from .encoding import Tokenizer
 from .evaluate import evaluate
+from .head_loss import head_loss
 from .initial import initialize
 from .mixture import draw_samples
 from .muonclip import MuonClip, balance
 from .network import Network
 from .packing import Batch, Sample
+from .parallel import Ranks, join_ranks
 from .prefetch import Batches
 from .recipe import Recipe, Stage, load_recipe
 
@@ -33,9 +38,16 @@ SAVE_EVERY_S = 240
 
 class Trainer:
     def __init__(
-        self, recipe: Recipe, folder: Path, tokenizer_path: Path, device: str, workers: int = 0, compiled: bool = False
+        self,
+        recipe: Recipe,
+        folder: Path,
+        tokenizer_path: Path,
+        device: str,
+        workers: int = 0,
+        compiled: bool = False,
+        ranks: Ranks = Ranks(),
     ):
-        self.recipe, self.folder, self.workers = recipe, folder, workers
+        self.recipe, self.folder, self.workers, self.ranks = recipe, folder, workers, ranks
         self.tokenizer_path, self.tokenizer = tokenizer_path, Tokenizer(tokenizer_path)
         self.device = torch.device(device)
         folder.mkdir(parents=True, exist_ok=True)
@@ -44,10 +56,13 @@ class Trainer:
         self.network.to(self.device).train()
         for block in self.network.blocks:
             block.attention.track = True
-        self.optimizer = MuonClip(self.network, recipe.rates, recipe.clip)
+        self.optimizer = MuonClip(self.network, recipe.rates, recipe.clip, ranks)
+        self.parameters = dict(self.network.named_parameters())
         #: where the run stands: stage, tokens in it, samples drawn in it, steps and tokens of the whole run
         self.place = {"stage": 0, "stage_tokens": 0, "places": None, "step": 0, "tokens": 0, "seconds": 0.0}
         self.warm_from = 0
+        #: mean of the weights over the last steps
+        self.average = {name: one.detach().clone() for name, one in self.parameters.items()}
         self._load()
         if compiled:
             for block in self.network.blocks:
@@ -59,7 +74,16 @@ class Trainer:
             return
         state = torch.load(path, map_location=self.device, weights_only=True)
         self.network.load_state_dict(state["network"])
+        # the state holds where the first process stood
+        if len(state.get("rank_places", [None])) != self.ranks.total and state["place"]["places"] is not None:
+            raise ValueError(
+                f"{self.ranks.total} ranks, the state was left with {len(state['rank_places'])}: use the same number"
+            )
         self.place = state["place"]
+        if state["place"]["places"] is not None and self.ranks.total > 1:
+            self.place["places"] = state["rank_places"][self.ranks.rank]
+        for name, mean in self.average.items():
+            mean.copy_(state.get("average", state["network"])[name])
         #: step from which the rates rise: moments that were left behind have to be gathered first
         self.warm_from = self.place["step"] if state["optimizer"] is None else 0
         if state["optimizer"] is not None:
@@ -70,7 +94,16 @@ class Trainer:
         return time.process_time() if self.device.type == "cpu" else time.monotonic()
 
     def save(self) -> None:
-        state = {"network": self.network.state_dict(), "optimizer": self.optimizer.state(), "place": self.place}
+        places = self.ranks.gather(self.place["places"])
+        if not self.ranks.first:
+            return
+        state = {
+            "network": self.network.state_dict(),
+            "average": self.average,
+            "optimizer": self.optimizer.state(),
+            "place": self.place,
+            "rank_places": places,
+        }
         # whole or not at all: an interrupted write leaves the old state
         torch.save(state, self.folder / "state.part")
         os.replace(self.folder / "state.part", self.folder / "state.pt")
@@ -100,6 +133,7 @@ class Trainer:
             self.recipe.seed * 1000 + self.place["stage"],
             self.workers,
             self.place["places"],
+            self.ranks,
         )
         try:
             return self._learn(stage, batches, deadline)
@@ -117,28 +151,32 @@ class Trainer:
             warm = min(1.0, (self.place["step"] - self.warm_from + 1) / self.recipe.warm_up)
             self._step(batch, factor * warm, started)
             self.place["places"] = list(batches.places)
+            if self.place["step"] % self.recipe.eval_every == 0:
+                if self.ranks.any(self.ranks.first and self._evaluate(stage)):
+                    return True
             now = time.monotonic()
-            if self.place["step"] % self.recipe.eval_every == 0 and self._evaluate(stage):
-                return True
-            if now - saved > SAVE_EVERY_S:
+            if self.ranks.any(self.ranks.first and now - saved > SAVE_EVERY_S):
                 self.save()
                 saved = now
-            if deadline is not None and now > deadline:
+            if self.ranks.any(deadline is not None and now > deadline):
                 return False
         raise RuntimeError(f"stage {stage.name}: the samples ended")
 
     def _step(self, batch: Batch, factor: float, started: float) -> None:
         batch = batch.to(self.device)
-        loss, tokens = self._loss(batch)
+        loss = self._loss(batch)
         self.optimizer.zero_grad()
         loss.backward()
+        self.ranks.mean_gradients(list(self.parameters.values()))
         logits = self.optimizer.step(factor)
-        load = balance(self.network, self.recipe.balance_step)
+        load = balance(self.network, self.recipe.balance_step, self.ranks)
+        tokens = self.ranks.total_of(batch.tokens)
+        self._follow()
         self.place["step"] += 1
         self.place["tokens"] += tokens
         self.place["stage_tokens"] += tokens
         self.place["seconds"] += self._clock() - started
-        if self.place["step"] % 10 == 0:
+        if self.place["step"] % 10 == 0 and self.ranks.first:
             self.log(
                 event="step",
                 loss=round(loss.item(), 4),
@@ -148,13 +186,30 @@ class Trainer:
                 speed=round(tokens / (self._clock() - started)),
             )
 
-    def _loss(self, batch: Batch) -> tuple[torch.Tensor, int]:
-        """Mean over the tokens that are learned, and how many tokens were read."""
+    def _loss(self, batch: Batch) -> torch.Tensor:
+        """Mean over the tokens that are learned."""
         with torch.autocast(self.device.type, dtype=torch.bfloat16):
-            logits = self.network(batch.ids, batch.positions, batch.visible, batch.wanted)
+            found = self.network.read(batch.ids, batch.positions, batch.visible, batch.wanted)
         weights = batch.weights.flatten()[batch.wanted]
-        losses = F.cross_entropy(logits.float(), batch.targets.flatten()[batch.wanted], reduction="none")
-        return (losses * weights).sum() / weights.sum(), batch.tokens
+        return head_loss(found, self.network.head, batch.targets.flatten()[batch.wanted], weights)
+
+    @torch.no_grad()
+    def _follow(self) -> None:
+        """The mean of the weights takes a step; at first the mean of all steps."""
+        share = min(self.recipe.average, 1 - 1 / (self.place["step"] - self.warm_from + 1))
+        for name, mean in self.average.items():
+            mean.lerp_(self.parameters[name], 1 - share)
+
+    @contextmanager
+    def _averaged(self) -> Iterator[None]:
+        """The mean of the weights in place of the weights."""
+        kept = {name: one.detach().clone() for name, one in self.parameters.items()}
+        with torch.no_grad():
+            for name, one in self.parameters.items():
+                one.copy_(self.average[name])
+            yield
+            for name, one in self.parameters.items():
+                one.copy_(kept[name])
 
     def _held_out(self, stage: Stage) -> list[Sample]:
         samples = draw_samples(self.tokenizer, stage.sources, 77_777, held_out=True)
@@ -168,7 +223,8 @@ class Trainer:
         return chosen
 
     def _evaluate(self, stage: Stage) -> bool:
-        report = evaluate(self.network, self._held_out(stage), stage.length)
+        with self._averaged():
+            report = evaluate(self.network, self._held_out(stage), stage.length)
         self.log(event="eval", stage_name=stage.name, report=report)
         hard = report.get("same attribute, other entity", report["all"])
         print(
@@ -188,13 +244,33 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, help="stop, with the state saved, after so many")
     parser.add_argument("--workers", type=int, default=0, help="processes that make batches")
     parser.add_argument("--compile", action="store_true", help="compile the blocks: worth it on a GPU")
+    parser.add_argument("--ranks", type=int, default=1, help="processes that train one network, each on its own samples")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     options = parser.parse_args()
-    trainer = Trainer(
-        load_recipe(options.recipe), options.state, options.tokenizer, options.device, options.workers, options.compile
-    )
     deadline = None if options.minutes is None else time.monotonic() + options.minutes * 60
-    print("done" if trainer.run(deadline) else "stopped, state saved")
+    if options.ranks == 1:
+        _train(0, options, None, deadline)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        processes.spawn(_train, (options, Path(folder) / "meeting", deadline), options.ranks)
+
+
+def _train(rank: int, options: argparse.Namespace, meeting: Path | None, deadline: float | None) -> None:
+    ranks = Ranks() if meeting is None else join_ranks(rank, options.ranks, meeting)
+    if options.device == "cpu" and ranks.total > 1:
+        torch.set_num_threads(1)
+    trainer = Trainer(
+        load_recipe(options.recipe),
+        options.state,
+        options.tokenizer,
+        options.device,
+        options.workers,
+        options.compile,
+        ranks,
+    )
+    done = trainer.run(deadline)
+    if ranks.first:
+        print("done" if done else "stopped, state saved")
 
 
 if __name__ == "__main__":

@@ -11,7 +11,10 @@ export interface Citation {
   readonly verified: boolean;
 }
 
-/** Finds the quote on its page; white space may differ, as line ends do. */
+/**
+ * Finds the quote on its page; white space may differ, as line ends do, and words may be left out where the quote says
+ * so with `…`, as search results do between a heading and what stands below it.
+ */
 export function verifyCitation(
   documents: readonly Document[],
   cited: { readonly document: number; readonly page: number; readonly quote: string },
@@ -29,11 +32,20 @@ export function verifyCitation(
   };
 }
 
-/** First half-open range of `text` whose words are the quote's words. */
+/** Half-open range of `text` from the first to the last of the quote's parts, which stand there in order. */
 function findWords(text: string, quote: string): { start: number; end: number } | undefined {
-  const words = quote.trim().split(/\s+/).filter(Boolean);
-  if (words.length === 0) return undefined;
-  const pattern = words.map((word) => word.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')).join('\\s+');
-  const match = new RegExp(pattern, 'u').exec(text);
-  return match === null ? undefined : { start: match.index, end: match.index + match[0].length };
+  const parts = quote.split(/…|\.{3,}/u).map((part) => part.split(/\s+/).filter(Boolean));
+  let range: { start: number; end: number } | undefined;
+  for (const words of parts.filter((part) => part.length > 0)) {
+    const pattern = new RegExp(words.map(escape).join('\\s+'), 'gu');
+    pattern.lastIndex = range?.end ?? 0;
+    const match = pattern.exec(text);
+    if (match === null) return undefined;
+    range = { start: range?.start ?? match.index, end: match.index + match[0].length };
+  }
+  return range;
+}
+
+function escape(word: string): string {
+  return word.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
 }

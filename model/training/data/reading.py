@@ -19,28 +19,24 @@ def read(statement: Statement) -> list[str | Segment]:
     """What is above the words, then the words and their page; the value is what had to be found.
 
     Few tokens lie between what is looked for and the words: it must still be in sight where two facts part.
-    A table's header is a line by itself. From a heading to its fact all is one line: white space is free in a quote.
+    A table's header is a line by itself. The last line is what the answer quotes, word for word.
     """
     mark = "\nRead:"
     parts: list[str | Segment] = []
-    before = " "
-    if statement.style == "files":
-        before += " ".join(line for line in statement.lead if line)
-        before += "" if before.endswith(" ") else " "
-    else:
+    if statement.style != "files":
         for line in statement.lead:
             parts += [mark, *opening(f" {line}")]
-    value = statement.fact.value.text
+    words, value = f" {statement.words}", statement.fact.value.text
     # a row of a table stands there as a whole, whichever of its cells is asked for
-    start = statement.quote.rfind(value)
-    rest = statement.quote[start + len(value) :]
+    start = words.rfind(value)
+    rest = words[start + len(value) :]
     keys = (statement.fact.attribute.phrase, statement.fact.entity)
     place = f"{rest} [1, p. {statement.page}]"
-    return [*parts, mark, *opening(before + statement.quote[:start], *keys), sought(value), place]
+    return [*parts, mark, *opening(words[:start], *keys), sought(value), place]
 
 
 def cite(*statements: Statement) -> list[Citation]:
-    found = {(one.page, one.quote): Citation(one.page, one.quote) for one in statements}
+    found = {(one.page, one.words): Citation(one.page, one.words) for one in statements}
     return list(found.values())
 
 

@@ -30,6 +30,16 @@ _SPREAD = (
     "It was noted that the |{a} of {e}, which had been open, is now {v}|.",
     "Subject to the other clauses, the |{a} shown for {e} shall be {v}|.",
     "|{e} reported a {a} of {v}| in its last statement.",
+    "The |{a} of {e} stands at {v}|.",
+    "At present the |{a} of {e} is still {v}|, and nobody has asked to change it.",
+    "The |{a} at {e} was {v}| when the list was closed.",
+    "|{e} works with a {a} of {v}|, as before.",
+    "|{e} now has a {a} of {v}| instead of the earlier one.",
+    "According to the last letter, |{e} has agreed to a {a} of {v}|.",
+    "A note in the margin puts the |{a} of {e} at {v}|.",
+    "|{e} ({a}: {v}|) was heard on this point.",
+    "The |{a} for {e} remains {v}|.",
+    "In the list |{e} appears with a {a} of {v}|.",
 )
 
 LEVELS = {1: _ADJACENT, 2: _ADJACENT + _SPREAD}
@@ -45,6 +55,14 @@ class Statement:
     style: str = "sentence"
     #: what is above and says what the quote is about: a table's header, or all from the heading to the quote
     lead: tuple[str, ...] = ()
+
+    @property
+    def words(self) -> str:
+        """What is read and cited. From a heading to its fact all is one line: white space is free in a quote."""
+        if self.style != "files":
+            return self.quote
+        before = " ".join(line.strip() for line in self.lead if line.strip())
+        return f"{before} {self.quote}"
 
     @property
     def entity_last(self) -> bool:

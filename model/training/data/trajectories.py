@@ -39,7 +39,8 @@ class OutlinedDocument(Document):
 def look_up_by_search(draw: Draw, built: Built) -> Turn | None:
     statement = draw.choice(built.statements)
     fact = statement.fact
-    query = f"{fact.attribute.phrase} {fact.entity}"
+    # the words of the thought again, behind a space as there: the same tokens
+    query = f" {about(statement)}"
     result = search_document(built.document, query, 4)
     calls = [Call("search_document", {"query": query, "limit": 4}, result, look(about(statement)))]
     shown = _find_line(result, statement)
@@ -118,7 +119,7 @@ def with_reflection(draw: Draw, built: Built, turn: Turn) -> Turn | None:
     statement = next(
         one
         for one in built.statements
-        if one.quote == turn.answer.citations[0].quote and one.fact.value.text == turn.answer.value
+        if one.words == turn.answer.citations[0].quote and one.fact.value.text == turn.answer.value
     )
     wrong = _plant(draw, built, statement)
     if wrong is None or draw.chance(0.4):

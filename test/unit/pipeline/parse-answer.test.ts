@@ -31,6 +31,24 @@ describe('parseJsonAnswer', () => {
   });
 
   it.each([
+    [
+      '… between a heading and what stands below',
+      'Either party … by … sixty (60)',
+      'Either party may end it by giving\nsixty (60)',
+    ],
+    ['three full stops', 'party ... giving sixty', 'party may end it by giving\nsixty'],
+    ['… at its end', 'sixty (60)…', 'sixty (60)'],
+  ])('finds the parts of a quote with %s', (_, quote, found) => {
+    const content = JSON.stringify({ answer: 1, citations: [{ document: 1, page: 2, quote }], found: true });
+    const [citation] = parseJsonAnswer(content, [lease]).citations;
+    expect(citation?.verified).toBe(true);
+    expect(lease.text.slice(citation?.start ?? 0, citation?.end ?? 0)).toBe(found);
+  });
+
+  it.each([
+    ['only left-out words', { document: 1, page: 2, quote: ' … ' }],
+    ['parts in another order', { document: 1, page: 2, quote: 'sixty (60) … Either party' }],
+    ['parts of which one is not there', { document: 1, page: 2, quote: 'Either party … sixty (61)' }],
     ['another page', { document: 1, page: 1, quote: 'sixty (60)' }],
     ['a page that is not there', { document: 1, page: 9, quote: 'lease' }],
     ['a document that is not there', { document: 2, page: 1, quote: 'lease' }],

@@ -99,7 +99,7 @@ def hop(draw: Draw, built: Built) -> Turn | None:
         question=f"What is the {wanted.phrase} where the {owner.phrase} is {first.fact.value.text}?",
         thought=thought(
             look(f"{first.fact.value.text} / {owner.phrase}"),
-            f"\nRead: {first.quote} [1, p. {first.page}]",
+            f"\nRead: {first.words} [1, p. {first.page}]",
             "\nLook: ",
             sought(entity),
             f" / {wanted.phrase}",
