@@ -37,7 +37,7 @@ function findWords(text: string, quote: string): { start: number; end: number } 
   const parts = quote.split(/…|\.{3,}/u).map((part) => part.split(/\s+/).filter(Boolean));
   let range: { start: number; end: number } | undefined;
   for (const words of parts.filter((part) => part.length > 0)) {
-    const pattern = new RegExp(words.map(escape).join('\\s+'), 'gu');
+    const pattern = new RegExp(words.map(escapePattern).join('\\s+'), 'gu');
     pattern.lastIndex = range?.end ?? 0;
     const match = pattern.exec(text);
     if (match === null) return undefined;
@@ -46,6 +46,6 @@ function findWords(text: string, quote: string): { start: number; end: number } 
   return range;
 }
 
-function escape(word: string): string {
+function escapePattern(word: string): string {
   return word.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
 }
