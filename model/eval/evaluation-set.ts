@@ -43,7 +43,7 @@ export async function readDemoSet(): Promise<EvaluationSet> {
         answer,
         found,
         rivals: { type: 0, attribute: 0, entity: 0 },
-        tools: false,
+        tools: document.tools,
         ...(schema === undefined ? {} : { schema }),
       })),
     })),

@@ -27,6 +27,13 @@ from .recipe import load_recipe
 
 TEMPLATE = Path(__file__).resolve().parents[1] / "chat_template.jinja"
 
+#: what stands beside every answer of the bundled model
+NAME = "quire-nano"
+NOTICE = (
+    "quire-nano is a small model trained on look-ups: what a document says of one thing, read whole in short documents "
+    "or found by search in long ones. Look at the quote; other questions it mostly gets wrong"
+)
+
 
 def describe(config: ModelConfig, tokenizer: Tokenizer) -> dict:
     """config.json as the family writes it."""
@@ -126,6 +133,8 @@ def save_network(network: Network, tokenizer_path: Path, folder: Path) -> None:
         tensors[f"{name}.weight_scale"] = scale
         tensors[f"{name}.weight_shape"] = torch.tensor(parameter.shape, dtype=torch.int32)
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    # made for its owner alone otherwise
+    (folder / "model.safetensors").chmod(0o644)
     _write(folder / "config.json", describe(network.config, tokenizer))
     _write(
         folder / "generation_config.json",
@@ -157,7 +166,10 @@ def save_network(network: Network, tokenizer_path: Path, folder: Path) -> None:
 
 @torch.no_grad()
 def write_reference(folder: Path, prompt_tokens: int = 300, steps: int = 24) -> None:
-    """expected.json and its logits: what this forward pass says about the stored weights, in float32."""
+    """expected.json and its logits: what this forward pass says about the stored weights, in float32.
+
+    Of every eighth position and of those around a block border of the engine, which keeps the file small.
+    """
     network = load_network(folder)
     tokenizer = Tokenizer(folder / "tokenizer.json")
     form = ReportForm(chars=(600, 1_200), questions=1)
@@ -173,11 +185,14 @@ def write_reference(folder: Path, prompt_tokens: int = 300, steps: int = 24) -> 
         best = network(torch.tensor([ids + chosen]))[0, -1].topk(2)
         chosen.append(int(best.indices[0]))
         margins.append(float(best.values[0] - best.values[1]))
+    positions = sorted({*range(7, len(ids), 8), *range(254, min(258, len(ids))), len(ids) - 1})
+    logits = logits[positions]
     logits.numpy().astype("<f4").tofile(folder / "expected-logits.f32")
     _write(
         folder / "expected.json",
         {
             "input_ids": ids,
+            "positions": positions,
             "logits_shape": list(logits.shape),
             "logits_file": "expected-logits.f32",
             "greedy_continuation": chosen,
@@ -204,8 +219,21 @@ def main() -> None:
     network = Network(recipe.config if stage.yarn else recipe.config.changed(yarn=None))
     network.load_state_dict(averaged(state))
     save_network(network, options.tokenizer, options.out)
-    label = {"version": 1, "weights": "trained", "whole_document_tokens": recipe.whole_document_tokens}
-    _write(options.out / "quire.json", label)
+    _write(
+        options.out / "quire.json",
+        {
+            "version": 1,
+            "id": NAME,
+            "weights": "trained",
+            "notice": NOTICE,
+            "whole_document_tokens": recipe.whole_document_tokens,
+        },
+    )
+    place = state["place"]
+    _write(
+        options.out / "training.json",
+        {"recipe": recipe.name, "tokens": place["tokens"], "steps": place["step"], "seconds": round(place["seconds"])},
+    )
     write_reference(options.out)
     total = sum(path.stat().st_size for path in options.out.iterdir())
     print(f"{options.out}: {total / 2**20:.1f} MiB after {state['place']['tokens'] / 1e6:.1f}M tokens")

@@ -13,6 +13,7 @@ import { WrittenTokens } from '../../workers/compose/report-progress.ts';
 import { ObjectServer } from '../chaos/harness/object-server.ts';
 import { CountingObjectStore } from '../support/counting-object-store.ts';
 import { testBucket, testCredentials } from '../support/embedded-store.ts';
+import { testModelDir } from '../support/test-model.ts';
 import { median, printTable, quartiles } from './figures.ts';
 import { processorSeconds } from './processor-seconds.ts';
 
@@ -45,6 +46,7 @@ const lines: readonly Line[] = Array.from({ length: lineTotal }, (_, index) => (
 
 const folder = await mkdtemp(join(tmpdir(), 'quire-bench-'));
 process.env['QUIRE_DATA_DIR'] = folder;
+process.env['QUIRE_MODEL_DIR'] = testModelDir;
 const server = await ObjectServer.start();
 let enginePid: number | null = null;
 const engine = new EngineClient({

@@ -10,6 +10,7 @@ import { encodePrompt } from '../../src/engine/tokenizer/chat-template.ts';
 import { openTokenizer } from '../../src/engine/tokenizer/tokenizer.ts';
 import { SeededRandom } from '../support/seeded-random.ts';
 import { chatMessage, generateRequest, openTestEngine, RecordingListener } from '../support/test-engine.ts';
+import { testModelDir } from '../support/test-model.ts';
 import { median, printTable, spread } from './figures.ts';
 import { modelShapes } from './peer/shapes.ts';
 import { wordOf } from './peer/word-vocabulary.ts';
@@ -45,12 +46,12 @@ const answerTokens = Number(flags.answer);
 const draftTokens = Number(flags.drafts);
 const precision = flags.precision === 'full' ? 'full' : 'int4';
 const root = mkdtempSync(join(tmpdir(), 'quire-drafts-'));
-const nanoDir = fileURLToPath(new URL('../../model/quire-nano', import.meta.url));
-const corpusDir = fileURLToPath(new URL('../../model/corpus', import.meta.url));
+const corpusDir = fileURLToPath(new URL('../../model/training/tokenizer/texts', import.meta.url));
 
 /** English documents, for a tokenizer that knows English. */
 function readCorpus(): string {
   return readdirSync(corpusDir)
+    .filter((file) => file.endsWith('.txt'))
     .toSorted()
     .map((file) => readFileSync(join(corpusDir, file), 'utf8'))
     .join('\n');
@@ -79,7 +80,7 @@ interface Measured {
 
 async function benchModel(model: string): Promise<string[][]> {
   const shape = model === 'A' || model === 'B' || model === 'tiny' ? modelShapes[model] : null;
-  const folder = shape === null ? nanoDir : join(root, model);
+  const folder = shape === null ? testModelDir : join(root, model);
   if (shape !== null) await writeShapeCheckpoint(folder, shape);
   const tokenizer = await openTokenizer(folder, shape?.vocabulary);
   const whole = tokenizer.encodePlain(shape === null ? readCorpus() : writeWords(documentTokens));

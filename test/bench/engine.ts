@@ -1,12 +1,12 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { availableParallelism, cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { type EngineHost, type EngineHostOptions, openEngineHost } from '../../src/engine/host.ts';
 import type { EngineStats, GenerateRequest, GenerateResult } from '../../src/engine/index.ts';
 import { openTokenizer } from '../../src/engine/tokenizer/tokenizer.ts';
 import { chatMessage, generateRequest } from '../support/test-engine.ts';
+import { testModelDir } from '../support/test-model.ts';
 import { median, printTable, spread } from './figures.ts';
 
 /**
@@ -23,7 +23,7 @@ if (process.argv.includes('--peer')) {
 }
 const { values: flags } = parseArgs({
   options: {
-    model: { type: 'string', default: fileURLToPath(new URL('../../model/quire-nano', import.meta.url)) },
+    model: { type: 'string', default: testModelDir },
     tokens: { type: 'string', default: '8192' },
     questions: { type: 'string', default: '16' },
     answer: { type: 'string', default: '64' },

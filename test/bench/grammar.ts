@@ -1,4 +1,3 @@
-import { fileURLToPath } from 'node:url';
 import type { Tokenizer } from '../../src/engine/ports.ts';
 import { SeededRandom } from '../../src/engine/sample/random.ts';
 import { openSampler } from '../../src/engine/sample/sampler.ts';
@@ -9,6 +8,7 @@ import { TokenTrie } from '../../src/engine/structured/token-trie.ts';
 import { openTokenizer } from '../../src/engine/tokenizer/tokenizer.ts';
 import { buildAnswerSchema } from '../../src/pipeline/answer.schema.ts';
 import { neutralSampling } from '../support/neutral-sampling.ts';
+import { testModelDir } from '../support/test-model.ts';
 import { buildSyntheticTokenizer } from './synthetic-tokenizer.ts';
 
 /** What structured output costs: compiling a grammar, and one mask a token. Run: `node --import tsx test/bench/grammar.ts` */
@@ -221,9 +221,8 @@ function toMib(bytes: number): string {
   return (bytes / 1024 / 1024).toFixed(1);
 }
 
-const modelDir = fileURLToPath(new URL('../../model/quire-nano', import.meta.url));
 const vocabularies: readonly (readonly [string, Tokenizer])[] = [
-  ['quire-nano', await openTokenizer(modelDir)],
+  ['model of tests', await openTokenizer(testModelDir)],
   ['synthetic', buildSyntheticTokenizer()],
 ];
 for (const [name, tokenizer] of vocabularies) {

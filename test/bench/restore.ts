@@ -1,7 +1,6 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { availableParallelism, cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { systemClock } from '../../src/base/clock.ts';
 import { env } from '../../src/base/env.contract.ts';
@@ -11,6 +10,7 @@ import { openTokenizer } from '../../src/engine/tokenizer/tokenizer.ts';
 import { forkEngine } from '../../workers/compose/fork-engine.ts';
 import { PageStore } from '../../workers/compose/page-store.ts';
 import { openEmbeddedStore } from '../support/embedded-store.ts';
+import { testModelDir } from '../support/test-model.ts';
 import { median, printTable, spread } from './figures.ts';
 
 /**
@@ -20,7 +20,7 @@ import { median, printTable, spread } from './figures.ts';
  */
 const { values: flags } = parseArgs({
   options: {
-    model: { type: 'string', default: fileURLToPath(new URL('../../model/quire-nano', import.meta.url)) },
+    model: { type: 'string', default: testModelDir },
     tokens: { type: 'string', default: '8192' },
     repeat: { type: 'string', default: '3' },
     threads: { type: 'string', default: String(Math.min(availableParallelism(), 3)) },

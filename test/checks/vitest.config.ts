@@ -1,4 +1,5 @@
 import { defineConfig } from 'vitest/config';
+import { testModelDir } from '../support/test-model.ts';
 import { PlainReporter } from './plain-reporter.ts';
 
 const root = new URL('../..', import.meta.url).pathname;
@@ -11,7 +12,7 @@ const project = (name: string, include: string, options: { timeoutMs: number; pa
     testTimeout: options.timeoutMs,
     hookTimeout: options.timeoutMs,
     fileParallelism: options.parallel,
-    env: { NODE_NO_WARNINGS: '1' },
+    env: { NODE_NO_WARNINGS: '1', QUIRE_MODEL_DIR: testModelDir },
   },
 });
 

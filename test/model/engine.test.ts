@@ -1,12 +1,9 @@
 import { readFile } from 'node:fs/promises';
-import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type EngineHost, openEngineHost } from '../../src/engine/host.ts';
 import type { GenerateRequest } from '../../src/engine/messages.ts';
 import { chatMessage, generateRequest, RecordingListener } from '../support/test-engine.ts';
-
-/** The engine with the bundled model: what is checked is the machinery and not the words. */
-const modelDir = fileURLToPath(new URL('../../model/quire-nano', import.meta.url));
+import { testModelDir } from '../support/test-model.ts';
 
 let host: EngineHost;
 let fresh: EngineHost;
@@ -14,7 +11,7 @@ let document: string;
 
 const open = () =>
   openEngineHost({
-    modelDir,
+    modelDir: testModelDir,
     threads: 1,
     reproducible: true,
     precision: 'int4',
@@ -28,8 +25,8 @@ const open = () =>
 beforeAll(async () => {
   host = await open();
   fresh = await open();
-  const file = new URL('../../src/cli/demo/documents/board-minutes.md', import.meta.url);
-  document = await readFile(file, 'utf8');
+  const file = new URL('../../src/cli/demo/documents/services-agreement.md', import.meta.url);
+  document = (await readFile(file, 'utf8')).slice(0, 6_600);
 });
 
 afterAll(async () => {

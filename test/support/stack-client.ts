@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import OpenAI, { toFile } from 'openai';
+import { testModelDir } from './test-model.ts';
 
 const command = fileURLToPath(new URL('../../src/cli/quire.mjs', import.meta.url));
 
@@ -38,7 +39,7 @@ export class RunningStack {
       process.execPath,
       [command, 'up', '--json', '--port', options.port ?? '0', '--data-dir', dataDir],
       {
-        env: { ...process.env, ...options.env },
+        env: { QUIRE_MODEL_DIR: testModelDir, ...process.env, ...options.env },
         stdio: ['ignore', 'pipe', 'pipe'],
       },
     );

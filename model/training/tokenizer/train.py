@@ -2,7 +2,7 @@
 
     python -m training.tokenizer.train OUT.json [--vocabulary 4096] [--documents 3000]
 
-Texts: the generator's own training documents and dialogues, the corpus beside it, and the demo's documents.
+Texts: the generator's own training documents and dialogues, and those written by hand in `texts/`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 
-ROOT = Path(__file__).resolve().parents[3]
+TEXTS = Path(__file__).resolve().parent / "texts"
 
 SPECIALS = (
     "[BOS] [EOS] <|im_end|> <|im_user|> <|im_assistant|> <|start_header_id|> <|end_header_id|> [EOT] <|im_system|> "
@@ -46,11 +46,10 @@ SPLIT = "|".join(
 def corpus(documents: int) -> Iterator[str]:
     from ..data.stream import corpus_texts
 
-    for folder in (ROOT / "model" / "corpus", ROOT / "src" / "cli" / "demo" / "documents"):
-        for path in sorted(folder.iterdir()):
-            # a human's text counts more than one template's
-            for _ in range(8):
-                yield path.read_text()
+    for path in sorted(TEXTS.iterdir()):
+        # a human's text counts more than one template's
+        for _ in range(8):
+            yield path.read_text()
     yield from corpus_texts(documents)
 
 

@@ -5,9 +5,11 @@ import { describeModel } from '../../engine/index.ts';
 import { startStack } from '../../local/index.ts';
 import { openS3ObjectStore } from '../../storage/index.ts';
 import { readDemoDocuments } from '../demo/demo-input.ts';
+import { renderAnswers } from '../demo/render.ts';
 import { runDemoBatch } from '../demo/run-batch.ts';
-import { noticeOf, renderResults, summarizeDemo } from '../demo/summary.ts';
+import { type DemoSummary, judgeBatch, summarizeDemo } from '../demo/summary.ts';
 import { StatusLine } from '../output.ts';
+import { toPlainLine } from '../plain-text.ts';
 
 interface DemoOptions {
   readonly dataDir?: string;
@@ -42,9 +44,11 @@ async function runDemo(options: DemoOptions): Promise<void> {
     );
     const batch = await runDemoBatch(stack.apiUrl, card.id, documents, status);
     const wallMs = Date.now() - startMs;
-    const facts = { documents: documents.length, lines, wallMs, dataDir };
-    const summary = await summarizeDemo(openS3ObjectStore(stack.s3), batch, facts);
-    if (!options.json) printForPeople(batch, summary);
+    const summary = await summarizeDemo(openS3ObjectStore(stack.s3), batch, documents, { wallMs, dataDir });
+    if (!options.json) {
+      console.log(`\n${renderAnswers(judgeBatch(batch, documents))}\n`);
+      printSummary(summary);
+    }
     for (const line of batch.errorLines) console.error(`failed line: ${line}`);
     await stack.stop();
     if (options.json) console.log(JSON.stringify(summary));
@@ -54,15 +58,11 @@ async function runDemo(options: DemoOptions): Promise<void> {
   }
 }
 
-function printForPeople(
-  batch: Parameters<typeof renderResults>[0],
-  summary: Awaited<ReturnType<typeof summarizeDemo>>,
-): void {
-  const notice = noticeOf(batch);
+function printSummary(summary: DemoSummary): void {
   const key = summary.results[0]?.key ?? '';
-  console.log(`\n${renderResults(batch)}\n`);
-  if (notice !== null) console.log(`note: ${notice}\n`);
+  if (summary.notice !== null) console.log(`note: ${toPlainLine(summary.notice)}\n`);
   console.log(`${summary.ok ? 'done' : 'NOT done'}: ${summary.completed} of ${summary.lines} lines over ${summary.documents} documents in ${summary.wall_s} s
+right:  ${summary.right} of ${summary.lines} answers, ${summary.shown} of them with a quote on its page that shows it
 tokens: ${summary.prompt_tokens} read, of these ${summary.cached_tokens} from the prefix cache; ${summary.completion_tokens} written
 speed:  ${summary.prefill_tok_s} tokens/s computed of prompts and, in the same time, ${summary.decode_tok_s} tokens/s written
 result: s3://…/${key}

@@ -1,9 +1,11 @@
 import { readFile } from 'node:fs/promises';
 
-/** A sample document and what is asked of it; `answer`, `page` and `quote` say what a trained model should find. */
+/** A sample document and what is asked of it; `answer`, `page` and `quote` are what it says. */
 export interface DemoDocument {
   readonly file: string;
   readonly title: string;
+  /** Searched with tools; the others are read whole. */
+  readonly tools: boolean;
   readonly questions: readonly DemoQuestion[];
 }
 
@@ -29,6 +31,10 @@ export function demoDocumentPath(document: DemoDocument): URL {
   return new URL(`documents/${document.file}`, folder);
 }
 
+export function lineId(document: DemoDocument, questionId: string): string {
+  return `${document.file.replace(/\.[^.]+$/, '')}/${questionId}`;
+}
+
 /** The batch file: one analysis a question, lines of one document next to each other. */
 export function buildBatchFile(
   model: string,
@@ -36,7 +42,7 @@ export function buildBatchFile(
 ): string {
   const lines = documents.flatMap(({ document, fileId }) =>
     document.questions.map(({ id, question, schema }) => ({
-      custom_id: `${document.file.replace(/\.[^.]+$/, '')}/${id}`,
+      custom_id: lineId(document, id),
       method: 'POST',
       url: '/v1/analyses',
       body: {
@@ -45,8 +51,9 @@ export function buildBatchFile(
         question,
         answer: 'json',
         ...(schema === undefined ? {} : { schema }),
-        max_completion_tokens: 256,
-        thinking_budget: 32,
+        // with tools: of all turns together
+        max_completion_tokens: document.tools ? 1_024 : 384,
+        ...(document.tools ? { tools: true, max_tool_calls: 4 } : {}),
         temperature: 0,
       },
     })),

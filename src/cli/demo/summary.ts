@@ -1,21 +1,9 @@
 import { sha256Hex } from '../../base/hash.ts';
 import { defaultTenant } from '../../base/ids.ts';
 import { keys, type ObjectStore } from '../../storage/index.ts';
-import { renderTable } from '../output.ts';
+import type { DemoDocument } from './demo-input.ts';
+import { type Citation, type Judged, judge, type ResultBody } from './judge.ts';
 import type { DemoBatch } from './run-batch.ts';
-
-interface ResultBody {
-  readonly answer: unknown;
-  readonly parsed: boolean;
-  readonly citations: readonly { page: number; verified: boolean }[];
-  readonly usage: {
-    readonly prompt_tokens: number;
-    readonly completion_tokens: number;
-    readonly prompt_tokens_details: { readonly cached_tokens: number };
-  };
-  readonly timing: { readonly prefill_ms: number; readonly decode_ms: number };
-  readonly ext: { readonly notice?: string };
-}
 
 export interface DemoResult {
   readonly custom_id: string;
@@ -23,14 +11,25 @@ export interface DemoResult {
   readonly key: string;
   readonly sha256: string;
   readonly parsed: boolean;
+  readonly document: string;
+  readonly question: string;
+  readonly answer: unknown;
+  readonly expected: unknown;
+  readonly right: boolean;
+  /** Right, and shown by a quote that stands on its page. */
+  readonly shown: boolean;
+  readonly citations: readonly Citation[];
 }
 
 export interface DemoSummary {
+  /** Every line was answered and is stored as it was sent; whether the answers are right is `right`. */
   readonly ok: boolean;
   readonly documents: number;
   readonly lines: number;
   readonly completed: number;
   readonly failed: number;
+  readonly right: number;
+  readonly shown: number;
   readonly prompt_tokens: number;
   readonly cached_tokens: number;
   readonly completion_tokens: number;
@@ -39,41 +38,44 @@ export interface DemoSummary {
   readonly prefill_tok_s: number;
   readonly decode_tok_s: number;
   readonly data_dir: string;
+  readonly notice: string | null;
   readonly results: readonly DemoResult[];
 }
 
-interface ParsedLine {
-  readonly customId: string;
-  readonly body: ResultBody;
+/** The finished lines, each beside what its document says. */
+export function judgeBatch(batch: DemoBatch, documents: readonly DemoDocument[]): readonly Judged[] {
+  return batch.outputLines.map((text) => {
+    const line = JSON.parse(text) as { custom_id: string; response: { body: ResultBody } };
+    return judge(documents, line.custom_id, line.response.body);
+  });
 }
-
-const parseLine = (text: string): ParsedLine => {
-  const line = JSON.parse(text) as { custom_id: string; response: { body: ResultBody } };
-  return { customId: line.custom_id, body: line.response.body };
-};
 
 /** Reads the results back from the bucket by key, so that the summary says what is stored and not what was sent. */
 export async function summarizeDemo(
   store: ObjectStore,
   batch: DemoBatch,
-  facts: { readonly documents: number; readonly lines: number; readonly wallMs: number; readonly dataDir: string },
+  documents: readonly DemoDocument[],
+  facts: { readonly wallMs: number; readonly dataDir: string },
 ): Promise<DemoSummary> {
+  const lines = documents.reduce((total, { questions }) => total + questions.length, 0);
   const key = keys.output(defaultTenant, batch.id);
   const stored = await store.get(key);
   const storedText = stored === undefined ? '' : Buffer.from(stored.body).toString('utf8');
   const sameAsDownloaded = storedText === batch.outputLines.map((line) => `${line}\n`).join('');
-  const bodies = batch.outputLines.map(parseLine);
-  const sum = (pick: (body: ResultBody) => number): number => bodies.reduce((total, { body }) => total + pick(body), 0);
+  const judged = judgeBatch(batch, documents);
+  const sum = (pick: (body: ResultBody) => number): number => judged.reduce((total, { body }) => total + pick(body), 0);
   const promptTokens = sum(({ usage }) => usage.prompt_tokens);
   const cachedTokens = sum(({ usage }) => usage.prompt_tokens_details.cached_tokens);
   const completionTokens = sum(({ usage }) => usage.completion_tokens);
   const sha256 = stored === undefined ? '' : sha256Hex(stored.body);
   return {
-    ok: batch.status === 'completed' && batch.completed === facts.lines && batch.failed === 0 && sameAsDownloaded,
-    documents: facts.documents,
-    lines: facts.lines,
+    ok: batch.status === 'completed' && batch.completed === lines && batch.failed === 0 && sameAsDownloaded,
+    documents: documents.length,
+    lines,
     completed: batch.completed,
     failed: batch.failed,
+    right: judged.filter(({ isRight }) => isRight).length,
+    shown: judged.filter(({ isShown }) => isShown).length,
     prompt_tokens: promptTokens,
     cached_tokens: cachedTokens,
     completion_tokens: completionTokens,
@@ -81,29 +83,29 @@ export async function summarizeDemo(
     prefill_tok_s: perSecond(promptTokens - cachedTokens, facts.wallMs),
     decode_tok_s: perSecond(completionTokens, facts.wallMs),
     data_dir: facts.dataDir,
-    results: bodies.map(({ customId, body }) => ({ custom_id: customId, key, sha256, parsed: body.parsed })),
+    notice: judged[0]?.body.ext.notice ?? null,
+    results: judged.map((one) => presentResult(one, key, sha256)),
   };
 }
 
-/** The table of results as a person reads it. */
-export function renderResults(batch: DemoBatch): string {
-  const rows = batch.outputLines
-    .map(parseLine)
-    .map(({ customId, body }) => [
-      customId,
-      body.parsed ? JSON.stringify(body.answer) : '(unfinished JSON)',
-      body.citations.map(({ page, verified }) => `p.${page}${verified ? '✓' : '?'}`).join(' ') || '–',
-      String(body.usage.prompt_tokens),
-      String(body.usage.prompt_tokens_details.cached_tokens),
-      String(body.usage.completion_tokens),
-      String(perSecond(body.usage.completion_tokens, body.timing.decode_ms)),
-    ]);
-  return renderTable(['line', 'answer', 'cites', 'prompt', 'cached', 'written', 'tok/s'], rows);
-}
-
-export function noticeOf(batch: DemoBatch): string | null {
-  const first = batch.outputLines[0];
-  return first === undefined ? null : (parseLine(first).body.ext.notice ?? null);
+function presentResult(
+  { customId, document, question, body, isRight, isShown }: Judged,
+  key: string,
+  sha256: string,
+): DemoResult {
+  return {
+    custom_id: customId,
+    key,
+    sha256,
+    parsed: body.parsed,
+    document: document.file,
+    question: question.question,
+    answer: body.answer,
+    expected: question.answer,
+    right: isRight,
+    shown: isShown,
+    citations: body.citations.map(({ page, quote, verified }) => ({ page, quote, verified })),
+  };
 }
 
 const round = (value: number): number => Math.round(value * 10) / 10;

@@ -1,9 +1,14 @@
 import { createHash } from 'node:crypto';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { encodeBf16, encodeSafetensors, littleEndian, type Tensor } from '../../../model/encode-safetensors.ts';
 import { parseModelConfig } from '../../../src/engine/model/model-config.ts';
 import { type PlannedTensor, planTensors } from '../../../src/engine/model/tensor-plan.ts';
+import {
+  encodeBf16,
+  encodeSafetensors,
+  littleEndian,
+  type Tensor,
+} from '../../support/make-nano/encode-safetensors.ts';
 import { FastRandom } from './fast-random.ts';
 import { blockColumns, buildShapeConfig, type ModelShape } from './shapes.ts';
 import { buildWordTokenizer, buildWordVocabulary, specialIdOf } from './word-vocabulary.ts';

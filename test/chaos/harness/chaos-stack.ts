@@ -13,6 +13,7 @@ import { type Fault, type FaultProxy, openFaultProxy, pass, type SeenRequest } f
 import { openPrivateRedis, type PrivateRedis } from '../../support/private-redis.ts';
 import { RunningStack } from '../../support/stack-client.ts';
 import { TcpProxy } from '../../support/tcp-proxy.ts';
+import { testModelDir } from '../../support/test-model.ts';
 import { askRedis } from './ask-redis.ts';
 import { ObjectServer } from './object-server.ts';
 import { isProcessWith, processesWith } from './processes-with.ts';
@@ -98,6 +99,7 @@ export class ChaosStack {
       S3_BUCKET: testBucket,
       S3_ACCESS_KEY_ID: testCredentials.accessKeyId,
       S3_SECRET_ACCESS_KEY: testCredentials.secretAccessKey,
+      QUIRE_MODEL_DIR: testModelDir,
       QUIRE_ENGINE_LOG: join(folder, 'engine.log'),
       QUIRE_FAILPOINT_DIR: onceDir,
       QUIRE_FAILPOINTS: options.failpoints ?? '',

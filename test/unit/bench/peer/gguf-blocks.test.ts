@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { packInt4 } from '../../../../model/pack-int4.ts';
 import { dequantizeInt4, widenBfloat16 } from '../../../../src/engine/model/element-types.ts';
 import { encodeQ8, repackQ4 } from '../../../bench/peer/gguf-blocks.ts';
+import { packInt4 } from '../../../support/make-nano/pack-int4.ts';
 import { decodeFloats, randomNormal } from '../../../support/tiny-checkpoint.ts';
 
 const scaleAt = (bytes: Uint8Array, at: number): number => decodeFloats(bytes.slice(at, at + 2), 'F16')[0] ?? 0;

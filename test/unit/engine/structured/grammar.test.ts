@@ -1,4 +1,3 @@
-import { fileURLToPath } from 'node:url';
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { AnswerFormat } from '../../../../src/engine/messages.ts';
 import type { Grammar, GrammarCompiler, Tokenizer } from '../../../../src/engine/ports.ts';
@@ -9,13 +8,14 @@ import { validateJson } from '../../../../src/engine/structured/json-schema.ts';
 import { openTokenizer } from '../../../../src/engine/tokenizer/tokenizer.ts';
 import { buildAnswerSchema } from '../../../../src/pipeline/answer.schema.ts';
 import { neutralSampling } from '../../../support/neutral-sampling.ts';
+import { testModelDir } from '../../../support/test-model.ts';
 
 let tokenizer: Tokenizer;
 let compiler: GrammarCompiler;
 let stopId: number;
 
 beforeAll(async () => {
-  tokenizer = await openTokenizer(fileURLToPath(new URL('../../../../model/quire-nano', import.meta.url)));
+  tokenizer = await openTokenizer(testModelDir);
   stopId = tokenizer.specialId('<|im_end|>');
   compiler = openGrammarCompiler(tokenizer, [stopId]);
 });

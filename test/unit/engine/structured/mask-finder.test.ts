@@ -1,4 +1,3 @@
-import { fileURLToPath } from 'node:url';
 import fc from 'fast-check';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { Automaton, type Node } from '../../../../src/engine/structured/automaton.ts';
@@ -12,6 +11,7 @@ import { applyMask } from '../../../../src/engine/structured/token-mask.ts';
 import { TokenTrie } from '../../../../src/engine/structured/token-trie.ts';
 import { openTokenizer } from '../../../../src/engine/tokenizer/tokenizer.ts';
 import { buildAnswerSchema } from '../../../../src/pipeline/answer.schema.ts';
+import { testModelDir } from '../../../support/test-model.ts';
 
 type Tokens = readonly Uint8Array[];
 
@@ -86,7 +86,7 @@ const tight: Tokens = ['a', '漢', '1,', '[],', '"a",'].flatMap((part) =>
 let nano: Tokens;
 
 beforeAll(async () => {
-  const tokenizer = await openTokenizer(fileURLToPath(new URL('../../../../model/quire-nano', import.meta.url)));
+  const tokenizer = await openTokenizer(testModelDir);
   nano = Array.from({ length: tokenizer.vocabularySize }, (_, id) => tokenizer.tokenBytes(id));
 });
 

@@ -1,5 +1,4 @@
 import { readFileSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
 import { Template } from '@huggingface/jinja';
 import fc from 'fast-check';
 import { beforeAll, describe, expect, it } from 'vitest';
@@ -11,14 +10,14 @@ import { instructFormat, type PromptFormat, plainFormat } from '../../../../src/
 import { parseTiktokenFile } from '../../../../src/engine/tokenizer/tiktoken-file.ts';
 import { buildTokenizer, openTokenizer } from '../../../../src/engine/tokenizer/tokenizer.ts';
 import { encodeTiktoken, kimiNames, specialNames } from '../../../support/synthetic-tiktoken.ts';
+import { testModelDir } from '../../../support/test-model.ts';
 
-const modelDir = fileURLToPath(new URL('../../../../model/quire-nano', import.meta.url));
-const template = new Template(readFileSync(`${modelDir}/chat_template.jinja`, 'utf8'));
+const template = new Template(readFileSync(`${testModelDir}/chat_template.jinja`, 'utf8'));
 
 let tokenizer: Tokenizer;
 
 beforeAll(async () => {
-  tokenizer = await openTokenizer(modelDir);
+  tokenizer = await openTokenizer(testModelDir);
 });
 
 type Tools = GenerateRequest['tools'];

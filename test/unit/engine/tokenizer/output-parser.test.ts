@@ -1,14 +1,14 @@
-import { fileURLToPath } from 'node:url';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { AppError } from '../../../../src/base/errors.ts';
 import type { Tokenizer } from '../../../../src/engine/ports.ts';
 import { type OutputDelta, openOutputParser, parseOutput } from '../../../../src/engine/tokenizer/output-parser.ts';
 import { openTokenizer } from '../../../../src/engine/tokenizer/tokenizer.ts';
+import { testModelDir } from '../../../support/test-model.ts';
 
 let tokenizer: Tokenizer;
 
 beforeAll(async () => {
-  tokenizer = await openTokenizer(fileURLToPath(new URL('../../../../model/quire-nano', import.meta.url)));
+  tokenizer = await openTokenizer(testModelDir);
 });
 
 /** `<…>` parts become special tokens, all others plain text. */

@@ -1,20 +1,19 @@
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { Tokenizer as OracleTokenizer } from '@huggingface/tokenizers';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Tokenizer } from '../../../../src/engine/ports.ts';
 import { buildTokenizer, openTokenizer } from '../../../../src/engine/tokenizer/tokenizer.ts';
 import { parseTokenizerFile } from '../../../../src/engine/tokenizer/tokenizer-file.ts';
+import { testModelDir } from '../../../support/test-model.ts';
 
-const modelDir = fileURLToPath(new URL('../../../../model/quire-nano', import.meta.url));
 const vocabularySize = 4096;
 
 type Json = Record<string, unknown>;
 
-const readJson = async (name: string): Promise<Json> => JSON.parse(await readFile(join(modelDir, name), 'utf8'));
+const readJson = async (name: string): Promise<Json> => JSON.parse(await readFile(join(testModelDir, name), 'utf8'));
 
 let tokenizer: Tokenizer;
 let file: Json;
@@ -22,7 +21,7 @@ let oracle: OracleTokenizer;
 let folder: string;
 
 beforeAll(async () => {
-  tokenizer = await openTokenizer(modelDir, vocabularySize);
+  tokenizer = await openTokenizer(testModelDir, vocabularySize);
   file = await readJson('tokenizer.json');
   oracle = new OracleTokenizer(file, await readJson('tokenizer_config.json'));
   folder = await mkdtemp(join(tmpdir(), 'quire-tokenizer-'));

@@ -1,30 +1,29 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
-import { encodeBf16, encodeSafetensors, roundToBf16 } from '../../../model/encode-safetensors.ts';
-import { specialTokens, vocabularySize, weightSeed } from '../../../model/nano-config.ts';
-import { buildNanoTokenizer } from '../../../model/nano-tokenizer.ts';
-import { buildNanoWeights } from '../../../model/nano-weights.ts';
-import { packInt4 } from '../../../model/pack-int4.ts';
 import { sha256Hex } from '../../../src/base/hash.ts';
 import { describeModel } from '../../../src/engine/index.ts';
 import { decodeHeaderLength, decodeSafetensorsHeader } from '../../../src/engine/model/safetensors.ts';
 import { SeededRandom } from '../../../src/engine/sample/random.ts';
 import { openTokenizer } from '../../../src/engine/tokenizer/tokenizer.ts';
+import { encodeBf16, encodeSafetensors, roundToBf16 } from '../../support/make-nano/encode-safetensors.ts';
+import { specialTokens, vocabularySize, weightSeed } from '../../support/make-nano/nano-config.ts';
+import { buildNanoTokenizer } from '../../support/make-nano/nano-tokenizer.ts';
+import { buildNanoWeights } from '../../support/make-nano/nano-weights.ts';
+import { packInt4 } from '../../support/make-nano/pack-int4.ts';
+import { readTokenizerTexts } from '../../support/make-nano/tokenizer-texts.ts';
+import { testModelDir } from '../../support/test-model.ts';
 
-const root = fileURLToPath(new URL('../../..', import.meta.url));
-const modelDir = join(root, 'model', 'quire-nano');
-const checkpoint = readFileSync(join(modelDir, 'model.safetensors'));
+const checkpoint = readFileSync(join(testModelDir, 'model.safetensors'));
 
 const readHeader = (file: Uint8Array) => {
   const headerBytes = decodeHeaderLength(file.subarray(0, 8), file.length, 'model.safetensors');
   return decodeSafetensorsHeader(file.subarray(8, 8 + headerBytes), file.length, 'model.safetensors').tensors;
 };
 
-describe('quire-nano', () => {
+describe('the test model', () => {
   it('is a checkpoint that the engine takes, and says that its weights are random', async () => {
-    const card = await describeModel(modelDir);
+    const card = await describeModel(testModelDir);
     expect(card).toMatchObject({ id: 'quire-nano', weights: 'random', contextTokens: 32768, layers: 4, experts: 16 });
     expect(card.notice).toMatch(/random weights/);
     expect(card.vocabularySize).toBe(vocabularySize);
@@ -32,16 +31,16 @@ describe('quire-nano', () => {
   });
 
   it('has a tokenizer that fills its vocabulary, the special tokens on top', async () => {
-    const tokenizer = await openTokenizer(modelDir, vocabularySize);
+    const tokenizer = await openTokenizer(testModelDir, vocabularySize);
     expect(tokenizer.vocabularySize).toBe(vocabularySize);
     const ids = specialTokens.map((token) => tokenizer.specialId(token));
     expect(ids).toEqual(specialTokens.map((_, index) => vocabularySize - specialTokens.length + index));
-    const config = JSON.parse(readFileSync(join(modelDir, 'config.json'), 'utf8'));
+    const config = JSON.parse(readFileSync(join(testModelDir, 'config.json'), 'utf8'));
     expect(config.eos_token_id).toBe(tokenizer.specialId('<|im_end|>'));
   });
 
   it('spends at least three characters a token on business prose', async () => {
-    const tokenizer = await openTokenizer(modelDir, vocabularySize);
+    const tokenizer = await openTokenizer(testModelDir, vocabularySize);
     const text = 'The supplier shall deliver the goods within thirty days after the customer has accepted the order.';
     expect(text.length / tokenizer.encodePlain(text).length).toBeGreaterThan(3);
   });
@@ -63,11 +62,7 @@ describe('quire-nano', () => {
 
 describe('buildNanoTokenizer', () => {
   it('gives the same bytes for the same texts', { timeout: 60_000 }, () => {
-    const texts = ['model/corpus', 'src/cli/demo/documents'].flatMap((folder) =>
-      readdirSync(join(root, folder))
-        .sort()
-        .map((name) => readFileSync(join(root, folder, name), 'utf8')),
-    );
+    const texts = readTokenizerTexts();
     const build = () => sha256Hex(JSON.stringify(buildNanoTokenizer(texts)));
     expect(build()).toBe(build());
   });

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { trainBytePairs } from '../../../model/train-bpe.ts';
+import { trainBytePairs } from '../../support/make-nano/train-bpe.ts';
 
 describe('trainBytePairs', () => {
   it('merges the most frequent pair first, and what was merged after it', () => {

@@ -1,5 +1,5 @@
-import { byteCharacters } from '../src/engine/tokenizer/byte-alphabet.ts';
-import { buildSplitter } from '../src/engine/tokenizer/pretokenize.ts';
+import { byteCharacters } from '../../../src/engine/tokenizer/byte-alphabet.ts';
+import { buildSplitter } from '../../../src/engine/tokenizer/pretokenize.ts';
 import { specialTokens, textTokens } from './nano-config.ts';
 import { trainBytePairs } from './train-bpe.ts';
 

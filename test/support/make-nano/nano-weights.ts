@@ -1,4 +1,4 @@
-import { SeededRandom } from '../src/engine/sample/random.ts';
+import { SeededRandom } from '../../../src/engine/sample/random.ts';
 import { encodeBf16, littleEndian, type Tensor } from './encode-safetensors.ts';
 import { dimensions as d, groupColumns, vocabularySize } from './nano-config.ts';
 import { packInt4 } from './pack-int4.ts';

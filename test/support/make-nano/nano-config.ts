@@ -1,4 +1,4 @@
-/** What quire-nano is: the shape of Kimi-K2-Thinking at about 1/140,000 of its size. */
+/** What the test model is: the shape of Kimi-K2-Thinking at about 1/140,000 of its size. */
 
 export const vocabularySize = 4096;
 
