@@ -1,7 +1,8 @@
 import { systemClock } from '../../src/base/clock.ts';
 import { type LineJournal, parseLineRequest } from '../../src/batch/index.ts';
-import { type EngineHost, openEngineHost } from '../../src/engine/host.ts';
-import { LineRunner } from '../../src/pipeline/index.ts';
+import { openEngineHost } from '../../src/engine/host.ts';
+import type { ModelCard } from '../../src/engine/index.ts';
+import { type Generate, LineRunner } from '../../src/pipeline/index.ts';
 import type { EvaluationDocument, EvaluationQuestion } from './evaluation-set.ts';
 
 export interface Reply {
@@ -12,16 +13,17 @@ export interface Reply {
 
 /** The product around a model folder: engine, prompts, constrained answers, tools, checked citations. No queue, no server. */
 export class Product {
-  readonly #host: EngineHost;
+  readonly card: ModelCard;
+  readonly close: () => Promise<void>;
   readonly #runner: LineRunner;
   #asked = 0;
 
-  private constructor(host: EngineHost) {
-    this.#host = host;
-    const { engine, card } = host;
+  /** @param generate who writes: an engine, or a recording of one */
+  constructor(generate: Generate, card: ModelCard, close: () => Promise<void> = async () => {}) {
+    this.card = card;
+    this.close = close;
     this.#runner = new LineRunner({
-      generate: (request, { onProgress = ignore, onCheckpoint = ignore }) =>
-        engine.generate(request, { onProgress, onCheckpoint, onDelta: ignore }),
+      generate,
       embed: () => Promise.reject(new Error('an evaluation embeds nothing')),
       loadDocument: () => Promise.reject(new Error('documents of an evaluation come with their text')),
       card,
@@ -29,8 +31,15 @@ export class Product {
     });
   }
 
-  /** @throws as `openEngineHost` */
-  static async open(modelDir: string, precision: 'int4' | 'full', threads = 2): Promise<Product> {
+  /**
+   * @param watch stands between prompts and engine
+   * @throws as `openEngineHost`
+   */
+  static async open(
+    modelDir: string,
+    precision: 'int4' | 'full',
+    { threads = 2, watch = (generate: Generate): Generate => generate } = {},
+  ): Promise<Product> {
     const host = await openEngineHost({
       modelDir,
       threads,
@@ -42,11 +51,10 @@ export class Product {
       prefillTokens: 512,
       draftTokens: 8,
     });
-    return new Product(host);
-  }
-
-  get card() {
-    return this.#host.card;
+    const { engine, card } = host;
+    const generate: Generate = (request, { onProgress = ignore, onCheckpoint = ignore }) =>
+      engine.generate(request, { onProgress, onCheckpoint, onDelta: ignore });
+    return new Product(watch(generate), card, () => host.close());
   }
 
   /** One line of a batch of analyses: greedy, JSON. */
@@ -74,10 +82,6 @@ export class Product {
       openDeltas: null,
     });
     return { body: answer, isAnswered: statusCode === 200 };
-  }
-
-  close(): Promise<void> {
-    return this.#host.close();
   }
 }
 
