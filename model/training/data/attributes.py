@@ -12,16 +12,16 @@ _MODIFIERS = (
 ).split()
 
 _NOUNS = {
-    "money": "fee deposit rent charge budget price premium bonus penalty grant loan subsidy refund tariff cost fine".split(),
-    "percent": "share discount margin rebate rate surcharge quota yield tolerance utilisation".split(),
-    "count": "headcount quantity stock capacity output attendance backlog circulation enrolment volume".split(),
-    "duration": "notice warranty delay deadline leave warm-up cooling probation downtime interval".split(),
-    "date": "start inspection renewal delivery audit review opening closure handover meeting".split(),
+    "money": "fee deposit rent charge budget price premium bonus penalty grant loan subsidy refund tariff cost fine wage bid reserve advance surety bail toll".split(),
+    "percent": "share discount margin rebate rate surcharge quota yield tolerance utilisation turnout moisture humidity coverage".split(),
+    "count": "headcount quantity stock capacity output attendance backlog circulation enrolment volume crew catch turnover fleet".split(),
+    "duration": "notice warranty delay deadline leave warm-up cooling probation downtime interval term stay runtime cycle".split(),
+    "date": "start inspection renewal delivery audit review opening closure handover meeting launch survey hearing repair expiry".split(),
     "clock": "departure arrival shutdown restart briefing curfew backup alarm".split(),
-    "measure": "weight length pressure load clearance power distance yield".split(),
-    "person": "manager auditor owner engineer chair deputy contact supervisor notary trustee".split(),
-    "place": "site depot branch office warehouse laboratory archive plant".split(),
-    "code": "reference permit licence account badge ticket locker contract".split(),
+    "measure": "weight length height depth span pressure load clearance power distance yield".split(),
+    "person": "manager auditor owner engineer chair deputy contact supervisor notary trustee pilot surveyor nurse captain agent clerk".split(),
+    "place": "site depot branch office warehouse laboratory archive plant shelter kitchen harbour workshop".split(),
+    "code": "reference permit licence account badge ticket locker contract docket parcel policy serial".split(),
 }
 
 

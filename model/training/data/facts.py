@@ -29,7 +29,7 @@ class Difficulty:
     filled: float = 1.0
     #: probability that all attributes have one type of value
     one_type: float = 0.9
-    entity_types: tuple[str, ...] = ("company", "person", "place", "thing", "system")
+    entity_types: tuple[str, ...] = ("company", "person", "place", "thing", "system", "part")
 
 
 @dataclass(frozen=True)

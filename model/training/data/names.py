@@ -18,6 +18,15 @@ _GIVEN = (
 _FORMS = "Ltd plc GmbH Inc LLC AG Group Partners Holdings Works Systems Foods Energy Marine Textiles Optics".split()
 _THINGS = "pump valve turbine crane boiler sensor mixer press conveyor chiller dryer kiln lathe scanner antenna filter".split()
 _SYSTEMS = "Lantern Harbor Beacon Quarry Compass Ember Falcon Garnet Heron Iris Juniper Kestrel Lotus Marlin Nimbus Onyx".split()
+_SURNAMES = (
+    "Abara Bianchi Castellan Dahl Eriksen Fournier Gupta Hoffmann Ibarra Jansen Kowalski Lindqvist Moreau Novak Okafor "
+    "Petrov Quist Rossi Silva Tanaka Ueda Varga Weber Yilmaz Zeller Brandt Costa Duarte Fischer Hughes Marsh Osei Patel"
+).split()
+_FIRM_WORDS = (
+    "Northern Blue Golden Harbour River Summit Eastern Bright Stone Meadow Cedar Falcon Granite Atlas Orchard Union "
+    "Central Maple Crown Coastal Pioneer Silver Valley Anchor Beacon Forest Lake Bridge Garden Mill Star Gate"
+).split()
+_PARTS = "unit lot hall building line bay gate tank shaft room platform section berth vessel sample zone".split()
 _STREETS = "Street Lane Row Quay Yard Road Square Close Gardens Terrace".split()
 _COLOURS = "red blue green amber grey white black silver north south east west upper lower inner outer".split()
 
@@ -29,11 +38,18 @@ def stem(draw: Draw) -> str:
 
 
 def company(draw: Draw) -> str:
-    return fitting(draw, lambda: f"{stem(draw)} {draw.choice(_FORMS)}")
+    def make() -> str:
+        words = " ".join(draw.some(_FIRM_WORDS, 2)) if draw.chance(0.3) else stem(draw)
+        return f"{words} {draw.choice(_FORMS)}"
+
+    return fitting(draw, make)
 
 
 def person(draw: Draw) -> str:
-    return fitting(draw, lambda: f"{draw.choice(_GIVEN)} {stem(draw)}")
+    def make() -> str:
+        return f"{draw.choice(_GIVEN)} {draw.choice(_SURNAMES) if draw.chance(0.3) else stem(draw)}"
+
+    return fitting(draw, make)
 
 
 def place(draw: Draw) -> str:
@@ -49,6 +65,17 @@ def thing(draw: Draw) -> str:
         draw,
         lambda: f"{draw.choice(_COLOURS)} {draw.choice(_THINGS)} {draw.choice('ABCDEFGHJKLMNP')}{draw.randint(1, 99)}",
     )
+
+
+def part(draw: Draw) -> str:
+    """One of many that are counted: Unit 4B, lot 12."""
+
+    def make() -> str:
+        word = draw.choice(_PARTS)
+        number = draw.choice((str(draw.randint(1, 40)), f"{draw.randint(1, 40)}{draw.choice('ABCD')}", draw.choice("ABCDEFGHK")))
+        return f"{word.capitalize() if draw.chance(0.5) else word} {number}"
+
+    return fitting(draw, make)
 
 
 def system(draw: Draw) -> str:
@@ -67,5 +94,6 @@ MAKERS = {
     "street": street,
     "thing": thing,
     "system": system,
+    "part": part,
     "code": code,
 }

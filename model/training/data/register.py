@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from .dialogue import Answer, Citation, Document, Page, Turn, thought
 from .draw import Draw
-from .facts import Difficulty, Fact, Grid, draw_grid
+from .facts import Difficulty, Grid, draw_grid
+from .questions.wording import word_question
 from .reading import look_for, read
 from .statements import Statement, state_all
 
@@ -36,17 +37,6 @@ class RegisterForm:
 
 
 _NAMES = ("register.md", "notes.txt", "ledger.md", "summary.txt", "records.md", "list.txt")
-_QUESTIONS = (
-    "What is the {a} of {e}?",
-    "What is the {a} for {e}?",
-    "Which {a} does {e} have?",
-    "{e}: what is the {a}?",
-    "State the {a} of {e}.",
-)
-
-
-def ask(draw: Draw, fact: Fact) -> str:
-    return draw.choice(_QUESTIONS).format(a=fact.attribute.phrase, e=fact.entity)
 
 
 def draw_register(draw: Draw, form: RegisterForm) -> tuple[Document, list[Turn], None]:
@@ -71,7 +61,7 @@ def look_up(draw: Draw, grid: Grid, statement: Statement, form: RegisterForm) ->
     kind = form.form if form.form != "mixed" else draw.choice(("text", "json"))
     citations = [] if kind == "value" else [Citation(1, statement.quote)]
     return Turn(
-        question=ask(draw, fact),
+        question=word_question(draw, fact.attribute, fact.entity),
         thought=thought(*look_for(statement), *read(statement), f"\nSo: {found}"),
         answer=Answer(found, found, citations),
         form="json" if kind == "json" else "text",

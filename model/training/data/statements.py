@@ -40,6 +40,19 @@ _SPREAD = (
     "|{e} ({a}: {v}|) was heard on this point.",
     "The |{a} for {e} remains {v}|.",
     "In the list |{e} appears with a {a} of {v}|.",
+    "|{e}'s {a} is {v}|.",
+    "|{e} – {a}: {v}|",
+    "|{a} of {e}: {v}|",
+    "The survey found that |{e} needs a {a} of {v}|.",
+    "Nobody objected when the |{a} of {e} was fixed at {v}|.",
+    "By letter |{e} confirmed that its {a} is {v}|.",
+    "Both sides accept the |{a} of {e}, namely {v}|.",
+    "The |{a} of {e} will be {v}| from now on.",
+    "Since spring |{e} has had a {a} of {v}|.",
+    "After the last change the |{a} for {e} is {v}|, which is less than was asked.",
+    "|{e} must keep to a {a} of {v}|, unless the office agrees otherwise.",
+    "It is known that |{e}, unlike the others, has a {a} of {v}|.",
+    "The |{a}, for {e} at least, is {v}|.",
 )
 
 LEVELS = {1: _ADJACENT, 2: _ADJACENT + _SPREAD}

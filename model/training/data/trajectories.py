@@ -9,7 +9,7 @@ from .compose import Built
 from .dialogue import Answer, Call, Document, Page, Turn, sought, thought
 from .draw import Draw
 from .questions.question import columns, join_names, rivals
-from .questions.single import SECTIONS, WORDINGS
+from .questions.wording import word_question, word_section_question
 from .reading import about, cite, look, read
 from .searching import read_pages, search_document
 from .statements import Statement
@@ -60,7 +60,7 @@ def look_up_by_search(draw: Draw, built: Built) -> Turn | None:
             )
         )
     value = fact.value.text
-    wordings = SECTIONS if statement.style == "files" and draw.chance(0.3) else WORDINGS
+    word = word_section_question if statement.style == "files" and draw.chance(0.3) else word_question
     if shown is not None and statement.style == "files":
         # the passage is what was seen: its heading, and what it has before the words
         before = shown[: shown.index(statement.quote, len(statement.lead[0]))].removeprefix(
@@ -68,7 +68,7 @@ def look_up_by_search(draw: Draw, built: Built) -> Turn | None:
         )
         statement = replace(statement, lead=(before.rstrip(),))
     return Turn(
-        question=draw.choice(wordings).format(a=fact.attribute.phrase, e=fact.entity),
+        question=word(draw, fact.attribute, fact.entity),
         thought=thought(*_unfirst(read(statement)), f"\nSo: {value}"),
         answer=Answer(value, value, cite(statement)),
         kind="look-up by search",

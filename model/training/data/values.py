@@ -39,14 +39,19 @@ def _grouped(number: Decimal) -> str:
     return f"{number:,}"
 
 
-def money(draw: Draw, unit: str = "EUR") -> Value:
+_CURRENCIES = ("EUR", "EUR", "USD", "GBP", "CHF")
+
+
+def money(draw: Draw) -> Value:
+    unit = draw.choice(_CURRENCIES)
     amount = Decimal(draw.choice((10, 50, 100, 500)) * draw.randint(3, 999))
     return Value("money", f"{unit} {_grouped(amount)}", amount, unit)
 
 
 def percent(draw: Draw) -> Value:
     amount = Decimal(draw.randint(1, 999)) / 10
-    return Value("percent", f"{amount} %", amount, "%")
+    # a quarter without the space that style guides ask for
+    return Value("percent", f"{amount}{draw.choice(('', ' ', ' ', ' '))}%", amount, "%")
 
 
 def count(draw: Draw) -> Value:
@@ -62,7 +67,9 @@ def duration(draw: Draw) -> Value:
 
 def day(draw: Draw) -> Value:
     moment = date(2021, 1, 1) + timedelta(days=draw.randrange(365 * 8))
-    return Value("date", f"{moment.day} {_MONTHS[moment.month - 1]} {moment.year}", Decimal(moment.toordinal()))
+    month = _MONTHS[moment.month - 1]
+    written = draw.choice((f"{moment.day} {month} {moment.year}",) * 3 + (f"{month} {moment.day}, {moment.year}", str(moment)))
+    return Value("date", written, Decimal(moment.toordinal()))
 
 
 def clock(draw: Draw) -> Value:

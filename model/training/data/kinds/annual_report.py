@@ -38,8 +38,12 @@ ANNUAL_REPORT = Kind(
         "For |{e} we report a {a} of {v}|.",
         "The |{a} of {e} reached {v}| at the end of the year.",
         "In the segment |{e} the {a} came to {v}|.",
+        "At |{e} the {a} was {v}| by year end.",
+        "|{e} ended the period with a {a} of {v}|, against a lower figure before.",
+        "The |{a} of {e} amounted to {v}|, helped by new orders.",
+        "Of note is |{e}, whose {a} now stands at {v}|.",
     ),
-    entity_types=("company", "place"),
+    entity_types=("company", "place", "part"),
     attributes={
         "money": (
             "revenue",

@@ -40,8 +40,12 @@ CONTRACT = Kind(
         "The parties agree that |{e} is bound to a {a} of {v}| for the whole term.",
         "Clause {n} sets the |{a} of {e} at {v}| and replaces all earlier figures.",
         "|{e} accepts a {a} of {v}| without prejudice to its other rights.",
+        "The |{a} for {e} is agreed at {v}| and may be changed only in writing.",
+        "For |{e} a {a} of {v}| applies from the Effective Date.",
+        "|{e} shall observe a {a} of {v}|.",
+        "In respect of |{e}, the {a} under this agreement is {v}|.",
     ),
-    entity_types=("company", "street", "person"),
+    entity_types=("company", "street", "person", "part"),
     attributes={
         "money": (
             "deposit",

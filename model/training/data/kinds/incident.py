@@ -37,8 +37,12 @@ INCIDENT = Kind(
         "According to the log |{e} had a {a} of {v}|.",
         "The |{a} recorded for {e} was {v}|, as later confirmed by hand.",
         "After the repair |{e} went back to a {a} of {v}|.",
+        "The |{a} of {e} had risen to {v}| by then.",
+        "Engineers found |{e} with a {a} of {v}|, which no alarm covers.",
+        "For |{e} the report lists a {a} of {v}|.",
+        "It was the |{a} of {e} ({v}|) that gave it away.",
     ),
-    entity_types=("system", "place", "thing"),
+    entity_types=("system", "place", "thing", "part"),
     attributes={
         "duration": ("downtime", "time to detect", "time to repair", "retry limit", "lease duration", "time-out"),
         "clock": ("first alert", "restart", "failover", "rollback", "all-clear", "last heartbeat"),

@@ -22,8 +22,11 @@ LOG = Kind(
         "INFO |{e} reports {a} {v}|",
         "NOTE |{a} of {e} now {v}|",
         "WARN |{e}: {a} changed to {v}|",
+        "INFO |{e} set {a} to {v}|",
+        "INFO |{a} for {e} read as {v}|",
+        "NOTE |{e} back with {a} {v}|",
     ),
-    entity_types=("system", "thing", "code", "person"),
+    entity_types=("system", "thing", "code", "person", "part"),
     attributes={
         "count": ("queue length", "open files", "visitors", "restarts", "packets"),
         "duration": ("uptime", "latency", "wait", "run time"),

@@ -36,8 +36,12 @@ MINUTES = Kind(
         "It was resolved that the |{a} of {e} be {v}| from next month.",
         "{n}. The committee took note that |{e} has a {a} of {v}|.",
         "Regarding |{e}, members settled on a {a} of {v}|.",
+        "The chair reported that the |{a} of {e} is {v}|.",
+        "Members agreed a |{a} for {e} of {v}|.",
+        "It was decided that |{e} gets a {a} of {v}|, with two votes against.",
+        "On |{e}: {a} confirmed as {v}|.",
     ),
-    entity_types=("person", "place", "company"),
+    entity_types=("person", "place", "company", "part"),
     attributes={
         "money": ("grant", "budget", "repair cost", "subsidy", "membership fee", "loan", "allowance"),
         "date": ("deadline", "hearing", "handover", "next review", "completion date"),

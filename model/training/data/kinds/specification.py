@@ -42,8 +42,11 @@ SPECIFICATION = Kind(
         "The |{a} of {e} shall not differ from {v}|.",
         "Type |{e} is delivered with a {a} of {v}|.",
         "For model |{e} the test certificate states a {a} of {v}|.",
+        "The |{a} of {e} is limited to {v}| at all times.",
+        "|{e} is rated for a {a} of {v}|.",
+        "Measured on |{e}, the {a} came to {v}|.",
     ),
-    entity_types=("thing", "code", "system"),
+    entity_types=("thing", "code", "system", "part"),
     attributes={
         "measure": ("weight", "length", "rated load", "supply pressure", "output power", "bore", "tank volume"),
         "percent": ("efficiency", "duty cycle", "linearity error", "humidity limit"),

@@ -8,34 +8,20 @@ from ..dialogue import Answer, Turn, sought, thought
 from ..draw import Draw
 from ..reading import about, cite, look, look_for, read
 from .question import QuestionKind, rivals
-
-WORDINGS = (
-    "What is the {a} of {e}?",
-    "What is the {a} for {e}?",
-    "Which {a} does {e} have?",
-    "{e}: what is the {a}?",
-    "State the {a} of {e}.",
-    "What does the document give as the {a} of {e}?",
-    "Find the {a} that applies to {e}.",
-)
-SECTIONS = (
-    "In the section on {e}, what is the {a}?",
-    "What {a} is listed under the heading {e}?",
-    "Under {e}, which {a} is given?",
-)
+from .wording import word_question, word_section_question
 
 
 def look_up(draw: Draw, built: Built) -> Turn:
     statement = draw.choice(built.statements)
     fact = statement.fact
     sections = statement.style == "files" and draw.chance(0.5)
-    wording = draw.choice(SECTIONS if sections else WORDINGS)
+    word = word_section_question if sections else word_question
     thoughts = [*look_for(statement), *read(statement)]
     if draw.chance(0.3):
         thoughts.append(f"\nCheck: {about(statement)}, as asked.")
     value = fact.value.text
     return Turn(
-        question=wording.format(a=fact.attribute.phrase, e=fact.entity),
+        question=word(draw, fact.attribute, fact.entity),
         thought=thought(*thoughts, f"\nSo: {value}"),
         answer=Answer(value, value, cite(statement)),
         kind="section look-up" if sections else "look-up",
@@ -86,7 +72,7 @@ def absence(draw: Draw, built: Built) -> Turn | None:
     entity, wanted = draw.choice(gaps or across)
     words = "The document does not say."
     return Turn(
-        question=draw.choice(WORDINGS).format(a=wanted.phrase, e=entity),
+        question=word_question(draw, wanted, entity),
         thought=thought(
             look(f"{entity} / {wanted.phrase}"),
             "\nCheck: ",
