@@ -40,6 +40,8 @@ export interface AnalysisRequest {
   readonly thinkingBudget: number | null;
   /** Most tool calls the model may make on its way to the answer; null: it has no tools. */
   readonly maxToolCalls: number | null;
+  /** The model checks its answer's citations once and answers again. */
+  readonly reflect: boolean;
 }
 
 const knownFields = new Set([
@@ -55,6 +57,7 @@ const knownFields = new Set([
   'thinking_budget',
   'tools',
   'max_tool_calls',
+  'reflect',
   'stream',
 ]);
 
@@ -85,6 +88,7 @@ export function parseAnalysisRequest(value: unknown, models: readonly string[]):
     temperature: readNumber(body, 'temperature', { min: 0, max: 2 }) ?? 0,
     thinkingBudget: readThinkingBudget(body),
     maxToolCalls: readToolCalls(body),
+    reflect: readBoolean(body, 'reflect') ?? false,
   };
 }
 

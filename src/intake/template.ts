@@ -26,6 +26,7 @@ const optionFields = [
   'seed',
   'tools',
   'max_tool_calls',
+  'reflect',
 ] as const;
 const templateFields = ['version', 'model', 'questions', 'answer', 'include', 'wait_for_ready', ...optionFields];
 const questionFields = ['id', 'question', 'schema'];

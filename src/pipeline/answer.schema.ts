@@ -21,8 +21,14 @@ const anyAnswer: JsonSchema = {
 /**
  * The JSON schema an analysis answer is decoded under.
  * @param answer the caller's schema for the `answer` member, or null for any JSON value
+ * @param isChecked the answer is one after a draft, and may say that it corrects it
  */
-export function buildAnswerSchema(answer: JsonSchema | null, documentTotal: number, pageTotal: number): JsonSchema {
+export function buildAnswerSchema(
+  answer: JsonSchema | null,
+  documentTotal: number,
+  pageTotal: number,
+  isChecked = false,
+): JsonSchema {
   return {
     type: 'object',
     properties: {
@@ -42,6 +48,7 @@ export function buildAnswerSchema(answer: JsonSchema | null, documentTotal: numb
         },
       },
       found: { type: 'boolean' },
+      ...(isChecked ? { corrected: { type: 'boolean' } } : {}),
     },
     required: ['answer', 'citations', 'found'],
     additionalProperties: false,

@@ -13,4 +13,9 @@ export function repairSeed(seed: number): number {
   return digestSeed(`${seed}:repair`);
 }
 
+/** Seed of the check of a draft of this seed. */
+export function reflectionSeed(seed: number): number {
+  return digestSeed(`${seed}:reflection`);
+}
+
 const digestSeed = (text: string): number => Number.parseInt(sha256Hex(text).slice(0, 8), 16) & 0x7fff_ffff;

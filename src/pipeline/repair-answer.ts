@@ -1,7 +1,7 @@
-import { isFamily } from '../base/errors.ts';
 import type { ChatMessage, GenerateRequest, GenerateResult } from '../engine/index.ts';
 import { repairSeed } from './derived-seed.ts';
 import { type Generation, joinEfforts } from './generation.ts';
+import { tryFurther } from './optional-turn.ts';
 import type { Generate } from './ports.ts';
 import { buildRepairTurn } from './prompts/repair.prompt.ts';
 import { type GenerationOptions, generateToEnd } from './run-to-end.ts';
@@ -19,7 +19,7 @@ export async function generateSound(
   const first = await generateToEnd(generate, request, options);
   const repairRequest = buildRepairRequest(request, first.result);
   if (repairRequest === null) return first;
-  const second = await tryRepair(generate, repairRequest, options);
+  const second = await tryFurther(() => generateToEnd(generate, repairRequest, options), options.signal);
   if (second === null) return first;
   const { result } = second;
   const isMended = result.schemaError === null && result.finishReason === 'stop';
@@ -50,20 +50,6 @@ function buildRepairRequest(request: GenerateRequest, result: GenerateResult): G
     thinkingBudget: 0,
     resume: null,
   };
-}
-
-async function tryRepair(
-  generate: Generate,
-  request: GenerateRequest,
-  options: GenerationOptions,
-): Promise<Generation | null> {
-  try {
-    return await generateToEnd(generate, request, options);
-  } catch (error) {
-    // a prompt that has grown beyond the window, or an engine that cannot stand it: the first answer is still there
-    if (!options.signal.aborted && (isFamily(error, 'input') || isFamily(error, 'bug'))) return null;
-    throw error;
-  }
 }
 
 function buildMessage(role: ChatMessage['role'], content: string): ChatMessage {

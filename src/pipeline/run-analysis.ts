@@ -4,10 +4,11 @@ import { buildAnswerSchema } from './answer.schema.ts';
 import type { Coverage } from './coverage.ts';
 import type { Document } from './document/document.ts';
 import type { Generation } from './generation.ts';
-import { parseJsonAnswer, parseTextAnswer } from './parse-answer.ts';
+import { type ParsedAnswer, parseJsonAnswer, parseTextAnswer } from './parse-answer.ts';
 import { buildDocumentBlock, buildOutlineBlock } from './prompts/document-block.prompt.ts';
 import { buildQuestionBlock } from './prompts/question.prompt.ts';
 import { systemTexts } from './prompts/system.prompt.ts';
+import type { ReflectedAnswer } from './reflect.ts';
 import { engineDefaults, neutralSampling } from './request-defaults.ts';
 import type { LineContext } from './run-chat.ts';
 import type { ToolUse } from './run-tool-loop.ts';
@@ -52,7 +53,6 @@ export function buildAnalysisRequest(
 ): GenerateRequest {
   const maxTokens =
     request.maxTokens ?? (request.maxToolCalls === null ? defaultAnswerTokens : defaultToolAnswerTokens);
-  const pageTotal = Math.max(...documents.map(({ pages }) => pages.length));
   return {
     id: line.name,
     tenant: line.tenant,
@@ -71,10 +71,7 @@ export function buildAnalysisRequest(
     stop: [],
     // half of the tokens stay for the answer, so that a long thought cannot leave none
     thinkingBudget: request.thinkingBudget ?? Math.floor(maxTokens / 2),
-    format:
-      request.answer === 'text'
-        ? { type: 'text' }
-        : { type: 'json-schema', schema: buildAnswerSchema(request.schema, documents.length, pageTotal) },
+    format: buildAnswerFormat(request, documents, false),
     priority: line.priority,
     deadlineMs: line.deadlineMs,
     // last: with a spread in front of them, all of these properties take twenty times as long
@@ -82,11 +79,24 @@ export function buildAnalysisRequest(
   };
 }
 
+/** @param isChecked the answer is one behind a draft, and may say that it corrects it */
+export function buildAnswerFormat(
+  request: AnalysisRequest,
+  documents: readonly Document[],
+  isChecked: boolean,
+): GenerateRequest['format'] {
+  if (request.answer === 'text') return { type: 'text' };
+  const pageTotal = Math.max(...documents.map(({ pages }) => pages.length));
+  return { type: 'json-schema', schema: buildAnswerSchema(request.schema, documents.length, pageTotal, isChecked) };
+}
+
 export interface AnalysisAnswer {
   readonly generation: Generation;
   /** Null: the model had no tools. */
   readonly uses: readonly ToolUse[] | null;
   readonly coverage: Coverage;
+  /** Null: no draft was checked. */
+  readonly reflection: ReflectedAnswer['reflection'];
 }
 
 /** What a call was told stands in the documents; only a refusal says something new. */
@@ -94,17 +104,32 @@ function presentUse({ name, arguments: text, result }: ToolUse): Record<string, 
   return { name, arguments: text, error: result.startsWith('error:') ? result : null };
 }
 
+/** What the check of a draft came to; `void`: it gave no whole answer. A draft that was changed is shown. */
+function presentReflection(
+  { draft, isWhole }: NonNullable<AnalysisAnswer['reflection']>,
+  answer: ParsedAnswer,
+  parse: (content: string) => ParsedAnswer,
+): Record<string, unknown> {
+  if (!isWhole) return { outcome: 'void' };
+  const before = parse(draft);
+  const said = (one: ParsedAnswer): string => JSON.stringify([one.answer, one.found, one.citations]);
+  if (said(before) === said(answer)) return { outcome: 'kept' };
+  return { outcome: 'changed', draft: { answer: before.answer, found: before.found, citations: before.citations } };
+}
+
 /** The body of a finished analysis, result version 1. */
 export function presentAnalysis(
   id: string,
   request: AnalysisRequest,
   documents: readonly Document[],
-  { generation, uses, coverage }: AnalysisAnswer,
+  { generation, uses, coverage, reflection }: AnalysisAnswer,
   card: ModelCard,
 ): Record<string, unknown> {
   const { result } = generation;
-  const parse = request.answer === 'json' ? parseJsonAnswer : parseTextAnswer;
-  const { raw, ...answer } = parse(result.content, documents);
+  const parse = (content: string): ParsedAnswer =>
+    request.answer === 'json' ? parseJsonAnswer(content, documents) : parseTextAnswer(content, documents);
+  const parsed = parse(result.content);
+  const { raw, ...answer } = parsed;
   return {
     id,
     object: 'analysis',
@@ -117,6 +142,11 @@ export function presentAnalysis(
     finish_reason: result.finishReason,
     usage: presentUsage([generation]),
     timing: presentTiming([generation]),
-    ext: { ...presentExt([generation], card), raw, ...(uses === null ? {} : { tool_calls: uses.map(presentUse) }) },
+    ext: {
+      ...presentExt([generation], card),
+      raw,
+      ...(uses === null ? {} : { tool_calls: uses.map(presentUse) }),
+      ...(reflection === null ? {} : { reflection: presentReflection(reflection, parsed, parse) }),
+    },
   };
 }

@@ -4,17 +4,24 @@ import { type AppError, toAppError } from '../base/errors.ts';
 import { sha256Hex } from '../base/hash.ts';
 import { assertNever } from '../base/invariant.ts';
 import type { AnalysisRequest, LineJournal, LineRequest } from '../batch/index.ts';
-import type { GenerateProgress, ModelCard } from '../engine/index.ts';
+import type { GenerateProgress, GenerateRequest, ModelCard } from '../engine/index.ts';
 import { coverAll, coverByTools } from './coverage.ts';
 import type { Document } from './document/document.ts';
 import { DocumentLoader } from './load-documents.ts';
 import type { Embed, Generate, LoadDocument, OpenDeltas } from './ports.ts';
+import { reflectOn } from './reflect.ts';
 import { generateSound } from './repair-answer.ts';
-import { type AnalysisAnswer, buildAnalysisRequest, presentAnalysis, showsWhole } from './run-analysis.ts';
+import {
+  type AnalysisAnswer,
+  buildAnalysisRequest,
+  buildAnswerFormat,
+  presentAnalysis,
+  showsWhole,
+} from './run-analysis.ts';
 import { generateChoices, type LineContext, presentChatCompletion } from './run-chat.ts';
 import { buildEmbedRequest, presentEmbeddings } from './run-embeddings.ts';
 import { embedToEnd } from './run-to-end.ts';
-import { generateWithTools } from './run-tool-loop.ts';
+import { generateWithTools, type ToolAnswer } from './run-tool-loop.ts';
 import { buildDocumentTools, buildToolRegistry } from './tools/registry.ts';
 
 export interface LineRunnerDeps {
@@ -98,12 +105,24 @@ export class LineRunner {
     const options = { signal, onProgress, journal };
     const isWhole = showsWhole(analysis, documents, card);
     const request = buildAnalysisRequest(task, analysis, documents, isWhole);
-    if (analysis.maxToolCalls === null) {
-      return { generation: await generateSound(generate, request, options), uses: null, coverage: coverAll(documents) };
-    }
-    const registry = buildToolRegistry(buildDocumentTools(documents));
-    const { generation, uses } = await generateWithTools(generate, request, registry, analysis.maxToolCalls, options);
-    return { generation, uses, coverage: isWhole ? coverAll(documents) : coverByTools(documents, uses) };
+    const { maxToolCalls } = analysis;
+    const registry = maxToolCalls === null ? null : buildToolRegistry(buildDocumentTools(documents));
+    const ask = async (one: GenerateRequest, usedCalls: number): Promise<ToolAnswer> =>
+      registry === null || maxToolCalls === null
+        ? { generation: await generateSound(generate, one, options), uses: [], messages: one.messages }
+        : generateWithTools(generate, one, registry, maxToolCalls - usedCalls, options);
+    const draft = await ask(request, 0);
+    const { generation, uses, reflection } = analysis.reflect
+      ? await reflectOn(
+          draft,
+          request,
+          buildAnswerFormat(analysis, documents, true),
+          (check) => ask(check, draft.uses.length),
+          signal,
+        )
+      : { ...draft, reflection: null };
+    const coverage = isWhole ? coverAll(documents) : coverByTools(documents, uses);
+    return { generation, uses: maxToolCalls === null ? null : uses, coverage, reflection };
   }
 }
 

@@ -15,6 +15,8 @@ export interface ToolUse {
 export interface ToolAnswer {
   readonly generation: Generation;
   readonly uses: readonly ToolUse[];
+  /** The conversation before the answer. */
+  readonly messages: readonly ChatMessage[];
 }
 
 /**
@@ -45,7 +47,8 @@ export async function generateWithTools(
     const { result } = generation;
     spent += result.completionTokens;
     const isOut = request.maxTokens !== null && spent >= request.maxTokens;
-    if (result.finishReason !== 'tool_calls' || isLast || isOut) return { generation: joinTurns(turns), uses };
+    if (result.finishReason !== 'tool_calls' || isLast || isOut)
+      return { generation: joinTurns(turns), uses, messages };
     const results = result.toolCalls.map((call, index) => answerCall(registry, call, uses.length + index < maxCalls));
     uses.push(...results);
     messages = [...messages, callMessage(result), ...results.map((use, index) => resultMessage(result, index, use))];

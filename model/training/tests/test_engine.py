@@ -10,7 +10,7 @@ import torch
 
 from training.config import ModelConfig, Yarn
 from training.data.compose import DocumentForm, compose
-from training.data.dialogue import branch, trunk
+from training.data.dialogue import REFLECT, branch, trunk
 from training.data.draw import open_draw
 from training.data.reports import ReportForm, draw_report
 from training.data.searching import TOOLS, read_pages, search_document
@@ -114,6 +114,13 @@ def test_a_prompt_is_what_the_product_writes(tokenizer_path):
         assert theirs["ids"] == mine
         checked += 1
     assert checked >= 4
+
+
+def test_a_check_is_asked_for_in_the_products_words():
+    said = run_node(
+        "const { reflectionTurn } = await import('./src/pipeline/prompts/reflection.prompt.ts'); output = reflectionTurn", {}
+    )
+    assert said == REFLECT
 
 
 def test_tools_answer_as_the_products_do():

@@ -21,6 +21,7 @@ describe('parseAnalysisRequest', () => {
       temperature: 0,
       thinkingBudget: null,
       maxToolCalls: null,
+      reflect: false,
     });
   });
 
@@ -59,6 +60,7 @@ describe('parseAnalysisRequest', () => {
     ['temperature', 3, 'input.invalid-request', 'temperature'],
     ['thinking_budget', -1, 'input.invalid-request', 'thinking_budget'],
     ['tools', 'yes', 'input.invalid-request', 'tools'],
+    ['reflect', 1, 'input.invalid-request', 'reflect'],
     ['max_tool_calls', 3, 'input.invalid-request', 'max_tool_calls'],
     ['stream', true, 'input.unsupported', 'stream'],
     ['top_p', 1, 'input.unknown-field', 'top_p'],
