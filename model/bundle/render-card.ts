@@ -73,10 +73,10 @@ and ${sample.cited} with a quote that shows it, in both precisions; \`npm test\`
 
 ## Evaluation
 \`npm run eval\`: through prompts, engine, grammar, tools and checked citations; greedy. *Exact* is the expected value, type
-and all; a guess takes any fact with the asked attribute.
+and all; a guess is what is right by chance once the attribute, or the form of the question, is understood.
 
 <!-- evaluation -->
-${evaluation ?? 'Not run yet for these weights: `npm run eval -- --out model/quire-nano`.'}
+${evaluation ?? 'Not run yet for these weights: `npm run eval -- --card`.'}
 <!-- /evaluation -->
 `;
 }

@@ -1,30 +1,53 @@
-import type { EvaluationSet } from './evaluation-set.ts';
-import type { Product } from './product.ts';
+import type { EvaluationDocument, EvaluationQuestion, EvaluationSet } from './evaluation-set.ts';
+import type { Reply } from './product.ts';
 import { type Score, score } from './score.ts';
 
 export interface SetScores {
   readonly name: string;
-  readonly scores: readonly Score[];
+  readonly goal: string;
+  readonly answers: readonly Answered[];
 }
 
-/** Asks the first `most` questions of a set; those of one document together, so that they share its reading. */
+/** A question and how it was answered. */
+export interface Answered {
+  readonly question: EvaluationQuestion;
+  readonly reply: Reply;
+  readonly score: Score;
+}
+
+export type Ask = (document: EvaluationDocument, question: EvaluationQuestion) => Promise<Reply>;
+
+/** Questions at a time: with fewer a run's steps are half empty, with more they only wait. */
+const asked = 12;
+
+/**
+ * Asks all questions of a set; those of one document together, so that they share its reading. Answers come in the
+ * set's order, whatever ends first.
+ */
 export async function evaluateSet(
-  product: Product,
+  ask: Ask,
   set: EvaluationSet,
-  most = Number.POSITIVE_INFINITY,
-  onReply: (question: string, body: Readonly<Record<string, unknown>>, score: Score) => void = () => {},
+  onAnswer: (answered: Answered) => void = () => {},
 ): Promise<SetScores> {
-  const scores: Score[] = [];
-  for (const document of set.documents) {
-    const questions = document.questions.slice(0, most - scores.length);
-    const replies = await Promise.all(questions.map((question) => product.ask(document, question)));
-    for (const [index, question] of questions.entries()) {
-      const reply = replies[index];
-      if (reply === undefined) continue;
-      const one = score(question, reply);
-      scores.push(one);
-      onReply(question.question, reply.body, one);
+  const answers: (readonly Answered[])[] = [];
+  const waiting = set.documents.entries();
+  const askDocuments = async (): Promise<void> => {
+    for (const [index, document] of waiting) {
+      answers[index] = await Promise.all(
+        document.questions.map(async (question) => {
+          const reply = await ask(document, question);
+          const answered = { question, reply, score: score(question, reply) };
+          onAnswer(answered);
+          return answered;
+        }),
+      );
     }
-  }
-  return { name: set.name, scores };
+  };
+  await Promise.all(Array.from({ length: documentsAtOnce(set) }, askDocuments));
+  return { name: set.name, goal: set.goal, answers: answers.flat() };
+}
+
+function documentsAtOnce({ documents }: EvaluationSet): number {
+  const longest = Math.max(1, ...documents.map(({ questions }) => questions.length));
+  return Math.max(1, Math.floor(asked / longest));
 }

@@ -3,6 +3,8 @@ import { demoDocumentPath, readDemoDocuments } from '../../src/cli/demo/demo-inp
 
 export interface EvaluationSet {
   readonly name: string;
+  /** The row of the table of goals that its questions count for; '' for none. */
+  readonly goal: string;
   readonly documents: readonly EvaluationDocument[];
 }
 
@@ -18,17 +20,28 @@ export interface EvaluationQuestion {
   readonly kind: string;
   readonly answer: unknown;
   readonly found: boolean;
+  /** What quotes must show for the answer to be proved: values, in the document's words. */
+  readonly evidence: readonly string[];
   /** Other facts of the document with the same type of value, the same attribute, the same entity. */
   readonly rivals: { readonly type: number; readonly attribute: number; readonly entity: number };
+  /** What is right by chance when the attribute or the question's form is understood and nothing else; null: hardly ever. */
+  readonly guess: number | null;
+  /** Cannot be answered without the entity, nor without the attribute, and all values of the document are of one type. */
+  readonly needsBoth: boolean;
   readonly tools: boolean;
   /** The caller's own schema of the answer. */
   readonly schema?: Readonly<Record<string, unknown>>;
 }
 
-/** The generated documents, written by `python -m training.evaluation_set`. */
+const version = 2;
+
+/** The generated documents, written by `python -m training.evaluation_set`. @throws Error for another version of the file */
 export async function readGeneratedSets(): Promise<readonly EvaluationSet[]> {
   const text = await readFile(new URL('questions.json', import.meta.url), 'utf8');
-  return (JSON.parse(text) as { sets: readonly EvaluationSet[] }).sets;
+  const file = JSON.parse(text) as { readonly version: number; readonly sets: readonly EvaluationSet[] };
+  if (file.version !== version)
+    throw new Error(`questions.json has version ${file.version}; this program reads ${version}`);
+  return file.sets;
 }
 
 /** The demo's hand-written documents with the questions the demo asks. */
@@ -42,11 +55,14 @@ export async function readDemoSet(): Promise<EvaluationSet> {
         kind: 'hand-written',
         answer,
         found,
+        evidence: typeof answer === 'string' && found ? [answer] : [],
         rivals: { type: 0, attribute: 0, entity: 0 },
+        guess: null,
+        needsBoth: false,
         tools: document.tools,
         ...(schema === undefined ? {} : { schema }),
       })),
     })),
   );
-  return { name: "the demo's documents", documents };
+  return { name: 'demo', goal: '', documents };
 }

@@ -11,6 +11,16 @@ export interface Reply {
   readonly isAnswered: boolean;
 }
 
+export type Precision = 'int4' | 'full';
+
+export interface ProductOptions {
+  readonly threads?: number;
+  /** False: every prompt is read from its first token. @defaultValue true */
+  readonly prefixCache?: boolean;
+  /** Stands between prompts and engine. */
+  readonly watch?: (generate: Generate) => Generate;
+}
+
 /** The product around a model folder: engine, prompts, constrained answers, tools, checked citations. No queue, no server. */
 export class Product {
   readonly card: ModelCard;
@@ -31,23 +41,21 @@ export class Product {
     });
   }
 
-  /**
-   * @param watch stands between prompts and engine
-   * @throws as `openEngineHost`
-   */
+  /** @throws as `openEngineHost` */
   static async open(
     modelDir: string,
-    precision: 'int4' | 'full',
-    { threads = 2, watch = (generate: Generate): Generate => generate } = {},
+    precision: Precision,
+    { threads = 2, prefixCache = true, watch = (generate) => generate }: ProductOptions = {},
   ): Promise<Product> {
     const host = await openEngineHost({
       modelDir,
       threads,
       reproducible: true,
       precision,
+      prefixCache,
       pageMemoryBytes: 2 ** 28,
       pageDisk: null,
-      maxSequences: 8,
+      maxSequences: 12,
       prefillTokens: 512,
       draftTokens: 8,
     });
@@ -57,16 +65,22 @@ export class Product {
     return new Product(watch(generate), card, () => host.close());
   }
 
-  /** One line of a batch of analyses: greedy, JSON. */
-  async ask(document: EvaluationDocument, question: EvaluationQuestion): Promise<Reply> {
+  /**
+   * One line of a batch of analyses: greedy, JSON.
+   * @param reflect the answer is a draft, which the model checks
+   */
+  async ask(document: EvaluationDocument, question: EvaluationQuestion, { reflect = false } = {}): Promise<Reply> {
+    const { tokens, calls } = roomFor(question);
     const body = {
       model: this.card.id,
       documents: [{ name: document.name, text: document.text }],
       question: question.question,
       answer: 'json',
       temperature: 0,
-      max_completion_tokens: question.tools ? 1_024 : 384,
-      ...(question.tools ? { tools: true, max_tool_calls: 4 } : {}),
+      // draft and check share their tokens
+      max_completion_tokens: reflect ? 2 * tokens : tokens,
+      ...(question.tools ? { tools: true, max_tool_calls: calls } : {}),
+      ...(reflect ? { reflect: true } : {}),
       ...(question.schema === undefined ? {} : { schema: question.schema }),
     };
     const { statusCode, body: answer } = await this.#runner.run({
@@ -83,6 +97,14 @@ export class Product {
     });
     return { body: answer, isAnswered: statusCode === 200 };
   }
+}
+
+/** What asks for several facts reads and quotes each of them, a sum looks them up one by one. */
+const severalFacts = new Set(['compare', 'count', 'sum', 'list', 'key facts', 'multi-hop', 'difference']);
+
+function roomFor({ kind, tools }: EvaluationQuestion): { tokens: number; calls: number } {
+  const isSeveral = severalFacts.has(kind);
+  return { tokens: (tools ? 1_024 : 384) * (isSeveral ? 1.5 : 1), calls: isSeveral ? 8 : 4 };
 }
 
 const ignore = () => {};

@@ -10,12 +10,14 @@ export interface Score {
   readonly isExact: boolean;
   /** Share of words, 0 to 1: harmonic mean of precision and recall. */
   readonly f1: number;
-  /** Some quote stands on its page and contains the expected value; null where the document says nothing. */
+  /** Quotes that stand on their pages show all that proves the answer; null where the document says nothing. */
   readonly isCited: boolean | null;
   /** Another entity has the same attribute: the stratum that shows retrieval. */
   readonly isContested: boolean;
-  /** What a guess among the facts with the asked attribute would get. */
-  readonly guess: number;
+  /** Neither entity nor attribute can be done without, and all values look alike. */
+  readonly needsBoth: boolean;
+  /** What a guess would get; see `EvaluationQuestion`. */
+  readonly guess: number | null;
   readonly toolCalls: number;
   readonly refusedCalls: number;
 }
@@ -31,33 +33,52 @@ export function score(question: EvaluationQuestion, { body, isAnswered }: Reply)
   const calls = ((body['ext'] as Record<string, unknown> | undefined)?.['tool_calls'] ?? []) as readonly {
     readonly error: string | null;
   }[];
-  const value = body['answer'];
+  const isExact = isValid && isRight(question, body, citations);
   return {
     kind: question.kind,
     isValid,
-    isExact: isValid && isSame(value, question.answer) && body['found'] === question.found,
-    f1: isValid ? wordOverlap(asText(value), asText(question.answer)) : 0,
-    isCited: question.found ? citations.some((one) => one.verified && holds(one.quote, question.answer)) : null,
+    isExact,
+    f1: isValid ? (isExact ? 1 : wordOverlap(asText(body['answer']), asText(question.answer))) : 0,
+    isCited: question.found ? isProved(question, citations) : null,
     isContested: question.rivals.attribute > 0,
-    guess: 1 / (1 + question.rivals.attribute),
+    needsBoth: question.needsBoth,
+    guess: question.guess,
     toolCalls: calls.length,
     refusedCalls: calls.filter(({ error }) => error !== null).length,
   };
 }
 
-/** Equal JSON; numbers as numbers, text apart from white space. */
-export function isSame(left: unknown, right: unknown): boolean {
-  return asText(left) === asText(right) && typeof left === typeof right;
+/** That a document does not say something is said by `found`, without quotes; the words beside it are free. */
+function isRight(question: EvaluationQuestion, body: Reply['body'], citations: readonly Citation[]): boolean {
+  if (body['found'] !== question.found) return false;
+  return question.found ? isSame(body['answer'], question.answer) : citations.length === 0;
 }
 
-/** A value that is computed or judged stands in no quote: then any verified quote counts. */
-function holds(quote: string, answer: unknown): boolean {
-  if (typeof answer === 'boolean' || (typeof answer === 'object' && answer !== null)) return true;
-  return normalize(quote).includes(asText(answer));
+function isProved({ evidence }: EvaluationQuestion, citations: readonly Citation[]): boolean {
+  const quotes = citations.filter(({ verified }) => verified).map(({ quote }) => normalize(quote));
+  return quotes.length > 0 && evidence.every((value) => quotes.some((quote) => quote.includes(normalize(value))));
+}
+
+/** Equal JSON, types and all; text apart from white space, lists and objects in any order. */
+export function isSame(left: unknown, right: unknown): boolean {
+  return typeof left === typeof right && asText(left) === asText(right);
 }
 
 function asText(value: unknown): string {
-  return normalize(typeof value === 'string' ? value : (JSON.stringify(value) ?? ''));
+  return typeof value === 'string' ? normalize(value) : (JSON.stringify(sorted(value)) ?? '');
+}
+
+function sorted(value: unknown): unknown {
+  if (typeof value === 'string') return normalize(value);
+  if (typeof value !== 'object' || value === null) return value;
+  if (Array.isArray(value)) return value.map(sorted).sort(byJson);
+  const entries = Object.entries(value).map(([name, member]) => [normalize(name), sorted(member)]);
+  return Object.fromEntries(entries.sort(byJson));
+}
+
+function byJson(left: unknown, right: unknown): number {
+  const [a, b] = [JSON.stringify(left), JSON.stringify(right)];
+  return a < b ? -1 : Number(a > b);
 }
 
 function normalize(text: string): string {

@@ -5,9 +5,11 @@ export interface Row {
   readonly name: string;
   readonly questions: number;
   readonly exact: number;
+  /** What guesses would get where the attribute or the question's form is understood; null: hardly anything. */
+  readonly guess: number | null;
   readonly f1: number;
   readonly valid: number;
-  /** Of exact answers that the document holds: a verified quote contains the value. */
+  /** Of exact answers that the document holds: verified quotes show what proves them. */
   readonly cited: number | null;
   /** Exact where another entity has the same attribute, beside what guessing among these gets. */
   readonly contested: { readonly questions: number; readonly exact: number; readonly guess: number } | null;
@@ -22,6 +24,7 @@ export function summarize(name: string, scores: readonly Score[]): Row {
     name,
     questions: scores.length,
     exact: share(scores, ({ isExact }) => isExact) ?? 0,
+    guess: scores.some(({ guess }) => guess !== null) ? meanGuess(scores) : null,
     f1: round(sum(scores.map(({ f1 }) => f1)) / Math.max(scores.length, 1)),
     valid: share(scores, ({ isValid }) => isValid) ?? 0,
     cited: share(exact, ({ isCited }) => isCited === true),
@@ -31,7 +34,7 @@ export function summarize(name: string, scores: readonly Score[]): Row {
         : {
             questions: contested.length,
             exact: share(contested, ({ isExact }) => isExact) ?? 0,
-            guess: round(sum(contested.map(({ guess }) => guess)) / contested.length),
+            guess: meanGuess(contested),
           },
     toolCalls: made === 0 ? null : { made, accepted: made - sum(scores.map(({ refusedCalls }) => refusedCalls)) },
   };
@@ -44,13 +47,26 @@ export function summarizeBy(scores: readonly Score[], nameOf: (score: Score) => 
   return [...groups].map(([name, members]) => summarize(name, members));
 }
 
+const columns = [
+  'questions',
+  'exact',
+  'guess',
+  'F1',
+  'same attribute, other entity: exact',
+  'citations prove it, of exact ones',
+  'valid JSON',
+  'tool calls accepted',
+];
+
 /** A Markdown table. */
 export function renderRows(title: string, rows: readonly Row[]): string {
-  const lines = rows.map(({ name, questions, exact, f1, valid, cited, contested, toolCalls }) =>
-    [
+  return renderTable(
+    [title, ...columns],
+    rows.map(({ name, questions, exact, guess, f1, valid, cited, contested, toolCalls }) => [
       name,
       String(questions),
       percent(exact),
+      guess === null ? '–' : percent(guess),
       percent(f1),
       contested === null
         ? '–'
@@ -58,20 +74,25 @@ export function renderRows(title: string, rows: readonly Row[]): string {
       cited === null ? '–' : percent(cited),
       percent(valid),
       toolCalls === null ? '–' : `${toolCalls.accepted} of ${toolCalls.made}`,
-    ].join(' | '),
+    ]),
   );
-  return [
-    `| ${title} | questions | exact | F1 | same attribute, other entity: exact | citation holds the answer, of exact ones | valid JSON | tool calls accepted |`,
-    '|---|---|---|---|---|---|---|---|',
-    ...lines.map((line) => `| ${line} |`),
-  ].join('\n');
+}
+
+export function renderTable(heads: readonly string[], rows: readonly (readonly string[])[]): string {
+  const line = (cells: readonly string[]): string => `| ${cells.join(' | ')} |`;
+  return [line(heads), `|${'---|'.repeat(heads.length)}`, ...rows.map(line)].join('\n');
 }
 
 export const percent = (value: number): string => `${Math.round(value * 100)} %`;
+
+/** A question that nobody guesses counts as 0. */
+function meanGuess(scores: readonly Score[]): number {
+  return round(sum(scores.map(({ guess }) => guess ?? 0)) / Math.max(scores.length, 1));
+}
 
 function share<T>(all: readonly T[], holds: (one: T) => boolean): number | null {
   return all.length === 0 ? null : round(all.filter(holds).length / all.length);
 }
 
-const sum = (values: readonly number[]): number => values.reduce((total, value) => total + value, 0);
+export const sum = (values: readonly number[]): number => values.reduce((total, value) => total + value, 0);
 const round = (value: number): number => Math.round(value * 10_000) / 10_000;

@@ -9,79 +9,185 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from .data.compose import Built, compose
 from .data.dialogue import Document, Turn
-from .data.draw import open_draw
+from .data.draw import Draw, open_draw
+from .data.facts import Fact
+from .data.questions import QUESTIONS
 from .data.register import RegisterForm, draw_register
-from .data.reports import ReportForm, draw_report
+from .data.trajectories import sum_by_calculation
+from .evaluation_plan import PLANS, EvaluationPlan
 
 #: no stage trains on it, `run.py` and `assess.py` watch others
 SEED = 424_242
 
-_REGISTER = {"entities": (2, 4), "attributes": (1, 2), "one_type": 1.0, "form": "json"}
-_SEARCHED = {"chars": (600, 2_500), "grids": (1, 2), "json": 1.0}
-_SHORT = {"chars": (300, 900), "grids": (1, 1), "json": 1.0, "one_type": 1.0}
+#: what a document may take to give a question; then another one is drawn
+_TRIES = 80
+_FEW = 4
 
-#: name, maker, form, documents, and whether the questions come with tools
-SETS = (
-    ("register, entity first", draw_register, RegisterForm(**_REGISTER, level=1, mixed=0.0, order="entity", questions=3), 20, False),
-    ("register, attribute first", draw_register, RegisterForm(**_REGISTER, level=1, mixed=0.0, order="attribute", questions=3), 20, False),
-    ("register, every fact in other words", draw_register, RegisterForm(**_REGISTER, level=2, mixed=1.0, questions=3), 20, False),
-    ("short document, look-up", draw_report, ReportForm(**_SHORT, questions=3, look_ups=1.0), 20, False),
-    ("short document, other questions", draw_report, ReportForm(**_SHORT, questions=4, look_ups=0.0), 16, False),
-    ("short document of an unknown kind", draw_report, ReportForm(**_SHORT, questions=3, look_ups=1.0, held_out_kinds=True), 10, False),
-    ("short document, with search", draw_report, ReportForm(**_SEARCHED, questions=3, look_ups=1.0), 20, True),
-    ("short document of an unknown kind, with search", draw_report, ReportForm(**_SEARCHED, questions=3, look_ups=1.0, held_out_kinds=True), 10, True),
-    ("1K tokens", draw_report, ReportForm(chars=(2_800, 3_400), questions=3, look_ups=1.0), 6, False),
-    ("4K tokens", draw_report, ReportForm(chars=(12_000, 13_500), questions=3, look_ups=1.0), 3, False),
-    ("4K tokens, with search", draw_report, ReportForm(chars=(12_000, 13_500), questions=4, look_ups=1.0), 5, True),
-    ("16K tokens, with search", draw_report, ReportForm(chars=(50_000, 54_000), questions=5, look_ups=1.0), 3, True),
-    ("32K tokens, with search", draw_report, ReportForm(chars=(100_000, 104_000), questions=5, look_ups=1.0), 2, True),
-)
+_PIECE = re.compile(r"\d|[^\W\d_]+|[^\w\s]")
+
+_MAKERS: dict[str, Callable[[Draw, Built], Turn | None]] = {kind.name: kind.make for kind in QUESTIONS}
+_MAKERS |= {"section look-up": _MAKERS["look-up"], "any look-up": _MAKERS["look-up"], "sum": sum_by_calculation}
+#: an answer of two: what a guess gets
+_OF_TWO = ("compare", "yes or no", "absence")
+#: the answer belongs to one fact of those with the attribute
+_OF_ATTRIBUTE = ("look-up", "section look-up", "count", "multi-hop", "reverse")
 
 
-def describe(document: Document, turns: list[Turn], tools: bool) -> dict:
+def build_sets() -> list[dict]:
+    return [
+        {"name": plan.name, "goal": plan.goal, "documents": [one for one, _ in zip(_documents(plan), range(plan.documents))]}
+        for plan in PLANS
+    ]
+
+
+def _documents(plan: EvaluationPlan) -> Iterator[dict]:
+    """Of few documents no two are of one kind."""
+    index = 0
+    kinds: set[str] = set()
+    while True:
+        draw = open_draw(SEED, plan.name, index, held_out=True)
+        index += 1
+        if isinstance(plan.form, RegisterForm):
+            document, turns, _ = draw_register(draw, plan.form)
+            yield describe(document, [_describe_turn(turn, [str(turn.answer.value)], plan) for turn in turns])
+            continue
+        built = compose(draw, plan.form)
+        turns = _ask(draw, built, plan) if _has_length(built.document, plan) else None
+        if turns is not None and (plan.documents > _FEW or built.document.kind not in kinds):
+            kinds.add(built.document.kind)
+            yield describe(
+                built.document, [_describe_turn(turn, _evidence(built, turn), plan, _guess(built, turn)) for turn in turns]
+            )
+
+
+def _has_length(document: Document, plan: EvaluationPlan) -> bool:
+    least, most = plan.pieces
+    return least <= sum(len(_PIECE.findall(page.text)) for page in document.pages) <= most
+
+
+def _ask(draw: Draw, built: Built, plan: EvaluationPlan) -> list[Turn] | None:
+    """All that the plan asks of a document, nothing twice; None where the document does not have it."""
+    turns: dict[tuple, Turn] = {}
+    for kind, total in plan.asked:
+        for number in range(total):
+            drawn = ((subject(built, one), one) for one in _draw_turns(draw, built, kind, number))
+            found = next(((subject, turn) for subject, turn in drawn if subject not in turns), None)
+            if found is None:
+                return None
+            turns[found[0]] = found[1]
+    return list(turns.values())
+
+
+def subject(built: Built, turn: Turn) -> tuple:
+    """Equal for questions that ask for the same thing in other words."""
+    named = {fact.entity for fact in _facts(built) if fact.entity in turn.question}
+    about = {fact.attribute.phrase for fact in _facts(built) if fact.attribute.phrase in turn.question}
+    # counts differ in their limit
+    return turn.kind, frozenset(named), frozenset(about), turn.question if turn.kind == "count" else ""
+
+
+def _draw_turns(draw: Draw, built: Built, kind: str, number: int) -> Iterator[Turn]:
+    for _ in range(_TRIES):
+        turn = _MAKERS[kind](draw, built)
+        if turn is None or kind not in ("any look-up", turn.kind):
+            continue
+        # as many are so as are not
+        if kind == "yes or no" and turn.answer.value != (number % 2 == 0):
+            continue
+        if _is_clear(built, turn):
+            yield turn
+
+
+def _is_clear(built: Built, turn: Turn) -> bool:
+    """No other fact of the document has the entity and the attribute that are asked for."""
+    asked = [(fact.entity, fact.attribute.phrase) for fact in _facts(built) if fact.attribute.phrase in turn.question]
+    return len(asked) == len(set(asked))
+
+
+def _facts(built: Built) -> list[Fact]:
+    return [fact for grid in built.grids for fact in grid.facts]
+
+
+def _evidence(built: Built, turn: Turn) -> list[str]:
+    """The values that quotes must show. A row of a table is quoted whole: of its cells the one that is asked for."""
+    if isinstance(turn.answer.value, str) and turn.kind in ("look-up", "section look-up"):
+        return [turn.answer.value]
+    values: list[str] = []
+    for citation in turn.answer.citations:
+        cited = [one.fact for one in built.statements if (one.page, one.words) == (citation.page, citation.quote)]
+        asked = [fact for fact in cited if fact.attribute.phrase in turn.question]
+        values += [fact.value.text for fact in asked or cited]
+    return list(dict.fromkeys(values))
+
+
+def _guess(built: Built, turn: Turn) -> float | None:
+    """What is right by chance when the question's form or its attribute is understood and nothing else."""
+    if turn.kind in _OF_TWO:
+        return 0.5
+    if turn.kind not in _OF_ATTRIBUTE:
+        return None
+    facts = _facts(built)
+    meant = next((fact.attribute for fact in facts if fact.value.text == turn.answer.value), None)
+    if meant is None:
+        # the longest: a phrase may stand within another
+        asked = [fact.attribute for fact in facts if fact.attribute.phrase in turn.question]
+        meant = max(asked, key=lambda about: len(about.phrase))
+    return round(1 / sum(fact.attribute == meant for fact in facts), 4)
+
+
+def describe(document: Document, questions: list[dict]) -> dict:
     text = "".join(f"{page.text}\f" for page in document.pages)
     if document.page_kind != "pages":
         # the product cuts sections itself, so their numbers are not compared
         text = "\n".join(page.text for page in document.pages)
+    return {"name": document.name, "text": text, "questions": questions}
+
+
+def _describe_turn(turn: Turn, evidence: list[str], plan: EvaluationPlan, guess: float | None = None) -> dict:
+    rivals = {name: turn.strata.get(name, 0) for name in ("type", "attribute", "entity")}
+    is_look_up = turn.kind in ("look-up", "section look-up")
     return {
-        "name": document.name,
-        "text": text,
-        "questions": [
-            {
-                "question": turn.question,
-                "kind": turn.kind,
-                "answer": turn.answer.value,
-                "found": turn.answer.found,
-                "rivals": {name: turn.strata.get(name, 0) for name in ("type", "attribute", "entity")},
-                "tools": tools,
-            }
-            for turn in turns
-        ],
+        "question": turn.question,
+        "kind": turn.kind,
+        "answer": turn.answer.value,
+        "found": turn.answer.found,
+        "evidence": evidence,
+        "rivals": rivals,
+        "guess": round(1 / (1 + rivals["attribute"]), 4) if is_look_up else guess,
+        "needsBoth": plan.has_one_type and rivals["attribute"] > 0 and rivals["entity"] > 0,
+        "tools": plan.tools,
     }
 
 
-def build_sets() -> list[dict]:
-    sets = []
-    for name, make, form, documents, tools in SETS:
-        made = []
-        index = 0
-        while len(made) < documents:
-            document, turns, _ = make(open_draw(SEED, name, index, held_out=True), form)
-            index += 1
-            if turns:
-                made.append(describe(document, turns, tools))
-        sets.append({"name": name, "documents": made})
-    return sets
+def render(sets: list[dict]) -> str:
+    """JSON with a line for each question, so that a change shows where it is."""
+
+    def compact(value: object) -> str:
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+    lines = []
+    for one in sets:
+        documents = []
+        for document in one["documents"]:
+            questions = ",\n".join(compact(question) for question in document["questions"])
+            head = compact({key: document[key] for key in ("name", "text")})[:-1]
+            documents.append(f'{head},"questions":[\n{questions}]}}')
+        head = compact({key: one[key] for key in ("name", "goal")})[:-1]
+        lines.append(f'{head},"documents":[\n' + ",\n".join(documents) + "]}")
+    return '{"version":2,"sets":[\n' + ",\n".join(lines) + "]}\n"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path)
     options = parser.parse_args()
-    options.out.write_text(json.dumps({"version": 1, "sets": build_sets()}, ensure_ascii=False, indent=1) + "\n")
+    options.out.write_text(render(build_sets()))
 
 
 if __name__ == "__main__":

@@ -30,6 +30,8 @@ class DocumentForm:
     #: share of documents with real pages; the others have sections
     paged: float = 0.6
     held_out_kinds: bool = False
+    #: share of the paragraphs without facts that are chapters of their own
+    loose: float = 0.5
 
 
 @dataclass
@@ -62,7 +64,7 @@ def compose(draw: Draw, form: DocumentForm) -> Built:
         grid = _draw_grid(draw, kind, form, style, taken)
         grids.append(grid)
         chapters.append(_CHAPTERS[style](draw, kind, grid, form))
-    blocks = _assemble(draw, kind, chapters, target)
+    blocks = _assemble(draw, kind, chapters, target, form.loose)
     pages, statements = _paginate(draw, blocks, form)
     name = draw.choice(kind.files)
     document = Document(name, kind.name, pages, "pages" if draw.chance(form.paged) else "sections")
@@ -163,7 +165,7 @@ def _files(draw: Draw, kind: Kind, grid: Grid, form: DocumentForm) -> list[Block
 _CHAPTERS = {"prose": _prose, "register": _register, "table": _table, "files": _files}
 
 
-def _assemble(draw: Draw, kind: Kind, chapters: list[list[Block]], target: int) -> list[Block]:
+def _assemble(draw: Draw, kind: Kind, chapters: list[list[Block]], target: int, loose: float) -> list[Block]:
     """Title, chapters under headings, and filler until the target is reached: paragraphs, then chapters of their own."""
     blocks = [Block("# " + fill_slots(draw, draw.choice(kind.titles)), heading=True)]
     if kind.preamble and target > 500:
@@ -176,7 +178,7 @@ def _assemble(draw: Draw, kind: Kind, chapters: list[list[Block]], target: int) 
     while filler > 0:
         joint = "\n" if kind.name == "log" else " "
         text = joint.join(fill_slots(draw, template) for template in draw.some(kind.filler, draw.randint(1, 4)))
-        if draw.chance(0.5) and chapters:
+        if draw.chance(1 - loose) and chapters:
             chapter = draw.choice(chapters)
             chapter.insert(draw.randint(0, len(chapter)), Block(text))
         else:

@@ -3,6 +3,7 @@
 import itertools
 import json
 import re
+from collections import Counter
 from decimal import Decimal
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 
 from training.data import names
 from training.data.compose import DocumentForm, compose
-from training.data.dialogue import REFLECT, branch, opening, trunk
+from training.data.dialogue import REFLECT, Answer, Turn, branch, opening, trunk
 from training.data.draw import is_held_out, open_draw
 from training.data.kinds import find_kinds
 from training.data.questions import QUESTIONS, find_questions
@@ -18,7 +19,8 @@ from training.data.register import RegisterForm, draw_register
 from training.data.reports import ReportForm, draw_report
 from training.data.trajectories import OutlinedDocument
 from training.decode import stands
-from training.evaluation_set import build_sets
+from training.evaluation_plan import PLANS
+from training.evaluation_set import build_sets, subject
 
 FORM = ReportForm(chars=(400, 2_500), by_search=0.2, calculating=0.2, reflecting=0.3)
 
@@ -199,3 +201,29 @@ def test_the_evaluation_set_is_made_anew_alike_and_of_names_held_out():
     sets = build_sets()
     written = Path(__file__).resolve().parents[2] / "eval" / "questions.json"
     assert json.loads(written.read_text())["sets"] == json.loads(json.dumps(sets))
+
+
+def test_the_evaluation_set_asks_what_its_plan_says():
+    for plan, made in zip(PLANS, build_sets()):
+        assert len(made["documents"]) == plan.documents
+        for document in made["documents"]:
+            asked = Counter(question["kind"] for question in document["questions"])
+            if plan.asked and plan.asked[0][0] != "any look-up":
+                assert asked == Counter(dict(plan.asked))
+            said = [question["answer"] for question in document["questions"] if question["kind"] == "yes or no"]
+            assert sum(said) * 2 == len(said)
+            assert all(question["tools"] == plan.tools for question in document["questions"])
+            if plan.has_one_type:
+                assert any(question["needsBoth"] for question in document["questions"]) or plan.goal != "evidence"
+
+
+def test_a_question_of_the_evaluation_that_asks_the_same_in_other_words_is_left_out():
+    built = compose(open_draw(4, "same", 0), DocumentForm(entities=(3, 3), attributes=(1, 1), filled=1.0))
+    pair = [fact.entity for fact in built.grids[0].facts[:2]]
+    phrase = built.grids[0].facts[0].attribute.phrase
+    turns = [
+        Turn(f"Which has the higher {phrase}, {a} or {b}?", [], Answer(a, a, []), kind="compare")
+        for a, b in (pair, reversed(pair))
+    ]
+    assert subject(built, turns[0]) == subject(built, turns[1])
+    assert subject(built, turns[0]) != subject(built, Turn(f"List every {phrase}.", [], Answer([], "", []), kind="list"))
