@@ -39,6 +39,10 @@ def _long(grids: tuple[int, int], chars: tuple[int, int]) -> DocumentForm:
 _REGISTER = {"entities": (2, 4), "attributes": (2, 3), "one_type": 1.0, "form": "json", "questions": 3}
 _SHORT = {"chars": (300, 900), "grids": (1, 1), "entities": (2, 4), "attributes": (2, 3), "one_type": 1.0}
 _SEARCHED = {**_SHORT, "chars": (600, 2_500)}
+_ENTITY_FIRST = RegisterForm(**_REGISTER, level=1, mixed=0.0, order="entity")
+_ATTRIBUTE_FIRST = RegisterForm(**_REGISTER, level=1, mixed=0.0, order="attribute")
+_OTHER_WORDS = RegisterForm(**_REGISTER, level=2, mixed=1.0)
+_SEARCHED_UNKNOWN = DocumentForm(**_SEARCHED, held_out_kinds=True)
 #: several facts of one attribute: what is compared, counted, added or listed
 _COLUMN = DocumentForm(chars=(300, 900), grids=(1, 1), entities=(3, 4), attributes=(1, 2), one_type=1.0)
 _GAPS = DocumentForm(
@@ -57,13 +61,13 @@ _HALF = (("look-up", 2), ("section look-up", 2))
 _LONG = (("look-up", 6), ("section look-up", 4))
 
 PLANS = (
-    EvaluationPlan("register: entity first", RegisterForm(**_REGISTER, level=1, mixed=0.0, order="entity"), 14, goal="evidence"),
-    EvaluationPlan("register: attribute first", RegisterForm(**_REGISTER, level=1, mixed=0.0, order="attribute"), 14, goal="evidence"),
-    EvaluationPlan("register: every fact in other words", RegisterForm(**_REGISTER, level=2, mixed=1.0), 14, goal="evidence"),
+    EvaluationPlan("register: entity first", _ENTITY_FIRST, 14, goal="evidence"),
+    EvaluationPlan("register: attribute first", _ATTRIBUTE_FIRST, 14, goal="evidence"),
+    EvaluationPlan("register: every fact in other words", _OTHER_WORDS, 14, goal="evidence"),
     EvaluationPlan("short document", DocumentForm(**_SHORT), 14, _ANY, "evidence"),
     EvaluationPlan("short document by search", DocumentForm(**_SEARCHED), 14, _ANY, "evidence by search", tools=True),
     EvaluationPlan("unknown kind of document", DocumentForm(**_SHORT, held_out_kinds=True), 10, _ANY, "unknown kind"),
-    EvaluationPlan("unknown kind of document by search", DocumentForm(**_SEARCHED, held_out_kinds=True), 10, _ANY, "unknown kind", tools=True),
+    EvaluationPlan("unknown kind of document by search", _SEARCHED_UNKNOWN, 10, _ANY, "unknown kind", True),
     EvaluationPlan("1K tokens", _long((2, 2), (1_800, 3_000)), 10, _HALF, "1K", pieces=(0, 840)),
     EvaluationPlan("4K tokens", _long((4, 5), (13_500, 15_000)), 7, _HALF, "4K", pieces=(2_900, 3_450)),
     EvaluationPlan("4K tokens by search", _long((4, 5), (13_500, 15_000)), 7, _HALF, "4K by search", True, (2_900, 3_450)),
