@@ -227,6 +227,7 @@ def main() -> None:
             "weights": "trained",
             "notice": NOTICE,
             "whole_document_tokens": recipe.whole_document_tokens,
+            "outline_lines": recipe.outline_lines,
         },
     )
     place = state["place"]

@@ -55,6 +55,8 @@ class Recipe:
     eval_questions: int = 200
     #: with tools, longer documents are searched in place of read; null: what half the window holds is read
     whole_document_tokens: int | None = None
+    #: most headings of an outline, as `quire.json` says it to the product
+    outline_lines: int | None = None
     source: dict = field(default_factory=dict)
 
 
@@ -83,7 +85,7 @@ def parse_recipe(fields: dict) -> Recipe:
         stages=tuple(parse_stage(stage) for stage in fields["stages"]),
         **{
             name: fields[name]
-            for name in ("seed", "warm_up", "clip", "balance_step", "average", "eval_every", "eval_questions", "whole_document_tokens")
+            for name in ("seed", "warm_up", "clip", "balance_step", "average", "eval_every", "eval_questions", "whole_document_tokens", "outline_lines")
             if name in fields
         },
         source=fields,

@@ -290,6 +290,8 @@ export interface ModelCard {
   readonly notice: string | null;
   /** With tools, longer documents are shown as outlines and searched: what a small model reads well. Null: its window decides. */
   readonly wholeDocumentTokens: number | null;
+  /** Most headings of a document that an outline shows. Null: as many as the product shows any model. */
+  readonly outlineLines: number | null;
   /** Values of a final hidden state, and so of an embedding. */
   readonly hiddenWidth: number;
   /** sha256 over config, tokenizer and tensor headers; once the weights are read, over them too. */

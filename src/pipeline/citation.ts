@@ -1,4 +1,5 @@
 import type { Document } from './document/document.ts';
+import { findNearQuote } from './near-quote.ts';
 
 /** A quote and the place it was found at; `start` and `end` are null when it is not on the page it names. */
 export interface Citation {
@@ -9,6 +10,8 @@ export interface Citation {
   readonly quote: string;
   /** The quote's words stand on that page, apart from white space. */
   readonly verified: boolean;
+  /** The model's own words, where `quote` had to be mended to be the page's; else null. */
+  readonly written: string | null;
 }
 
 /**
@@ -20,16 +23,15 @@ export function verifyCitation(
   cited: { readonly document: number; readonly page: number; readonly quote: string },
 ): Citation {
   const page = documents[cited.document - 1]?.pages[cited.page - 1];
-  const range = page === undefined ? undefined : findWords(page.text, cited.quote);
-  const found = range !== undefined && page !== undefined;
-  return {
-    document: cited.document,
-    page: cited.page,
-    start: found ? page.start + range.start : null,
-    end: found ? page.start + range.end : null,
-    quote: cited.quote.trim(),
-    verified: found,
-  };
+  const place = { document: cited.document, page: cited.page };
+  const quote = cited.quote.trim();
+  const exact = page === undefined ? undefined : findWords(page.text, quote);
+  const range = exact ?? (page === undefined ? undefined : findNearQuote(page.text, quote));
+  if (page === undefined || range === undefined)
+    return { ...place, start: null, end: null, quote, verified: false, written: null };
+  const found = { ...place, start: page.start + range.start, end: page.start + range.end, verified: true };
+  if (exact !== undefined) return { ...found, quote, written: null };
+  return { ...found, quote: page.text.slice(range.start, range.end).replace(/\s+/g, ' '), written: quote };
 }
 
 /** Half-open range of `text` from the first to the last of the quote's parts, which stand there in order. */

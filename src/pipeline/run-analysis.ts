@@ -50,6 +50,7 @@ export function buildAnalysisRequest(
   request: AnalysisRequest,
   documents: readonly Document[],
   isWhole: boolean,
+  outlineLines: number | null = null,
 ): GenerateRequest {
   const maxTokens =
     request.maxTokens ?? (request.maxToolCalls === null ? defaultAnswerTokens : defaultToolAnswerTokens);
@@ -58,7 +59,7 @@ export function buildAnalysisRequest(
     tenant: line.tenant,
     messages: [
       message('system', systemTexts.qa),
-      message('user', isWhole ? buildDocumentBlock(documents) : buildOutlineBlock(documents)),
+      message('user', isWhole ? buildDocumentBlock(documents) : buildOutlineBlock(documents, outlineLines)),
       message('user', buildQuestionBlock(request.question, request.answer)),
     ],
     tools: null,

@@ -22,6 +22,7 @@ export const modelCard: ModelCard = {
   weights: 'trained',
   notice: null,
   wholeDocumentTokens: null,
+  outlineLines: null,
   digest: 'a'.repeat(64),
 };
 

@@ -21,6 +21,7 @@ class ReportForm(DocumentForm):
     json: float = 0.7
     #: shares of samples that reach the document by tools, and that may calculate
     by_search: float = 0.0
+    outline_lines: int = 400
     calculating: float = 0.0
     #: share of look-ups that are asked to check a draft
     reflecting: float = 0.0
@@ -34,7 +35,7 @@ def draw_report(draw: Draw, form: ReportForm) -> tuple[Document, list[Turn], lis
     built = compose(draw, form)
     if draw.chance(form.by_search):
         turns = [look_up_by_search(draw, built) for _ in range(form.questions)]
-        return outline(built.document), _finish(draw, form, turns), TOOLS
+        return outline(built.document, form.outline_lines), _finish(draw, form, turns), TOOLS
     if draw.chance(form.calculating):
         turns = [sum_by_calculation(draw, built) for _ in range(form.questions)]
         if any(turns):

@@ -16,14 +16,19 @@ from .statements import Statement
 from .values import SUMMABLE
 
 
-def outline(document: Document) -> Document:
-    """The same name and page count; in place of the text one heading and its page a line."""
+def outline(document: Document, most: int = 400) -> Document:
+    """The same name and page count; in place of the text one heading and its page a line.
+
+    `most`: where there are more, only those of the first level, and of these the first.
+    """
     lines = [
         f"{line} (p. {page.number})"
         for page in document.pages
         for line in page.text.split("\n")
         if re.match(r"#{1,2}\s", line)
     ]
+    if len(lines) > most:
+        lines = [line for line in lines if line.startswith("# ")][:most]
     return OutlinedDocument(document.name, document.kind, document.pages, document.page_kind, "\n".join(lines))
 
 

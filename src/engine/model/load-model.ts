@@ -186,13 +186,14 @@ interface Label {
   readonly weights: 'trained' | 'random';
   readonly notice: string | null;
   readonly wholeDocumentTokens: number | null;
+  readonly outlineLines: number | null;
 }
 
 async function loadLabel(folder: string): Promise<Label> {
   const bytes = await findModelFile(folder, labelFile);
   const folderName = basename(resolve(folder));
   if (bytes === undefined) {
-    return { id: folderName, weights: 'trained', notice: null, wholeDocumentTokens: null };
+    return { id: folderName, weights: 'trained', notice: null, wholeDocumentTokens: null, outlineLines: null };
   }
   return parseLabel(parseJsonFile(labelFile, bytes), folderName);
 }
@@ -204,14 +205,23 @@ function parseLabel(value: unknown, folderName: string): Label {
       `${labelFile}: ${field} is ${JSON.stringify(met) ?? 'missing'}, allowed: ${allowed}`,
     );
   if (!isJsonRecord(value)) throw fail('the file', value, 'a JSON object');
-  const { version, id = folderName, weights = 'trained', notice = null, whole_document_tokens: whole = null } = value;
+  const { version, id = folderName, weights = 'trained', notice = null } = value;
+  const count = (field: string): number | null => {
+    const met = value[field] ?? null;
+    if (met !== null && !(Number.isSafeInteger(met) && (met as number) >= 0)) throw fail(field, met, 'a count, null');
+    return met as number | null;
+  };
   if (version !== 1) throw fail('version', version, '1');
   if (typeof id !== 'string' || id === '') throw fail('id', id, 'a name');
   if (weights !== 'trained' && weights !== 'random') throw fail('weights', weights, 'trained, random');
   if (notice !== null && typeof notice !== 'string') throw fail('notice', notice, 'a text, null');
-  if (whole !== null && !(Number.isSafeInteger(whole) && (whole as number) >= 0))
-    throw fail('whole_document_tokens', whole, 'a count, null');
-  return { id, weights, notice, wholeDocumentTokens: whole as number | null };
+  return {
+    id,
+    weights,
+    notice,
+    wholeDocumentTokens: count('whole_document_tokens'),
+    outlineLines: count('outline_lines'),
+  };
 }
 
 function buildCard(config: ModelConfig, label: Label, digest: string): ModelCard {
@@ -228,6 +238,7 @@ function buildCard(config: ModelConfig, label: Label, digest: string): ModelCard
     weights: label.weights,
     notice: label.notice,
     wholeDocumentTokens: label.wholeDocumentTokens,
+    outlineLines: label.outlineLines,
     digest,
   });
 }

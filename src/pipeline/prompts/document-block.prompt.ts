@@ -7,7 +7,7 @@ export const dialogueVersion = 1;
 const markerLine =
   /^(?=\[page \d+\]|\[outline\]|Document \d+:|Question:|Answer with JSON\.|Answer in plain text\.|error:)/gim;
 
-/** An outline is a help, not the document: what has more headings is searched. */
+/** An outline is a help, not the document: what has more headings is searched. A model's `quire.json` may say fewer. */
 const maxOutlineLines = 400;
 
 /** One leading space before every line that looks like a marker. */
@@ -21,18 +21,21 @@ export function buildDocumentBlock(documents: readonly Document[]): string {
 }
 
 /** The same for documents that are too long to be shown: headings with their pages. The rest is read with tools. */
-export function buildOutlineBlock(documents: readonly Document[]): string {
-  return documents.map((document, index) => renderOutline(document, index + 1)).join('\n');
+export function buildOutlineBlock(documents: readonly Document[], mostLines: number | null = null): string {
+  const most = Math.min(mostLines ?? maxOutlineLines, maxOutlineLines);
+  return documents.map((document, index) => renderOutline(document, index + 1, most)).join('\n');
 }
 
-function renderOutline(document: Document, number: number): string {
+/** At most so many headings: the first ones, and only those of the first level where all would be too many. */
+function renderOutline(document: Document, number: number, most: number): string {
   const lines = document.pages.flatMap((page) =>
     escapeMarkers(page.text)
       .split('\n')
       .filter((line) => /^#{1,2}\s/.test(line))
       .map((line) => `${line} (p. ${page.number})`),
   );
-  return `${renderTitle(document, number)}\n[outline]\n${lines.slice(0, maxOutlineLines).join('\n')}\n`;
+  const shown = lines.length <= most ? lines : lines.filter((line) => /^#\s/.test(line));
+  return `${renderTitle(document, number)}\n[outline]\n${shown.slice(0, most).join('\n')}\n`;
 }
 
 function renderTitle(document: Document, number: number): string {

@@ -110,7 +110,7 @@ describe('replay', () => {
     // the outline of a text without headings is the same; what the search finds is not
     expect(changed.prompts[0]).toBe(prompts[0]);
     expect(changed.prompts[1]).not.toBe(prompts[1]);
-    expect(changed.reply.body).toMatchObject({ citations: [{ verified: false }] });
+    expect(changed.reply.body).toMatchObject({ citations: [{ verified: true, written: expect.any(String) }] });
   });
 
   it('sees a request more than were recorded', async () => {

@@ -45,6 +45,14 @@ describe('parseJsonAnswer', () => {
     expect(lease.text.slice(citation?.start ?? 0, citation?.end ?? 0)).toBe(found);
   });
 
+  it('gives the words of the page for a quote that nearly stands there, and says what was written', () => {
+    const quote = "by giving of sixty (60) days' notice";
+    const content = JSON.stringify({ answer: 1, citations: [{ document: 1, page: 2, quote }], found: true });
+    const [citation] = parseJsonAnswer(content, [lease]).citations;
+    expect(citation).toMatchObject({ quote: "by giving sixty (60) days' notice", verified: true, written: quote });
+    expect(lease.text.slice(citation?.start ?? 0, citation?.end ?? 0)).toBe("by giving\nsixty (60) days' notice");
+  });
+
   it.each([
     ['only left-out words', { document: 1, page: 2, quote: ' … ' }],
     ['parts in another order', { document: 1, page: 2, quote: 'sixty (60) … Either party' }],

@@ -1,6 +1,10 @@
 import { describe, expect, it } from 'vitest';
 import { paginate } from '../../../src/pipeline/document/parse-document.ts';
-import { buildDocumentBlock, escapeMarkers } from '../../../src/pipeline/prompts/document-block.prompt.ts';
+import {
+  buildDocumentBlock,
+  buildOutlineBlock,
+  escapeMarkers,
+} from '../../../src/pipeline/prompts/document-block.prompt.ts';
 import { buildQuestionBlock } from '../../../src/pipeline/prompts/question.prompt.ts';
 
 describe('document block', () => {
@@ -29,6 +33,16 @@ describe('document block', () => {
 
   it('leaves markers in the middle of a line alone', () => {
     expect(escapeMarkers('see [page 3] and Question: nine')).toBe('see [page 3] and Question: nine');
+  });
+
+  it('shows all headings of an outline, or where they are too many the first ones of the first level', () => {
+    const report = paginate('report.md', '# A\ntext\n## A1\n\f\n# B\n## B1\n### deep\n# C');
+    const lines = (most: number | null) => buildOutlineBlock([report], most).split('\n').slice(2, -1);
+    expect(lines(null)).toEqual(['# A (p. 1)', '## A1 (p. 1)', '# B (p. 2)', '## B1 (p. 2)', '# C (p. 2)']);
+    expect(lines(5)).toEqual(lines(null));
+    expect(lines(4)).toEqual(['# A (p. 1)', '# B (p. 2)', '# C (p. 2)']);
+    expect(lines(2)).toEqual(['# A (p. 1)', '# B (p. 2)']);
+    expect(lines(1_000)).toEqual(lines(null));
   });
 
   it('keeps a file name on one line, so that it cannot forge a page', () => {

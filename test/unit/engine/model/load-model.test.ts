@@ -70,6 +70,7 @@ describe('describeModel', () => {
       weights: 'trained',
       notice: null,
       wholeDocumentTokens: null,
+      outlineLines: null,
     });
     expect(card.digest).toMatch(/^[0-9a-f]{64}$/);
     // INT4 experts count as the weights they stand for.
@@ -88,6 +89,7 @@ describe('describeModel', () => {
     ['{"version":1,"weights":"good"}', 'quire.json: weights is "good", allowed: trained, random'],
     ['{"version":1,"id":""}', 'quire.json: id is "", allowed: a name'],
     ['{"version":1,"whole_document_tokens":-1}', 'quire.json: whole_document_tokens is -1, allowed: a count, null'],
+    ['{"version":1,"outline_lines":"9"}', 'quire.json: outline_lines is "9", allowed: a count, null'],
     ['{', 'quire.json is not JSON'],
   ])('rejects quire.json %s', async (text, message) => {
     const folder = tiny();
