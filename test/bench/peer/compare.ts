@@ -19,7 +19,7 @@ import {
   type ModelFigures,
   machineHead,
 } from './report.ts';
-import { longRows, measureOrder, type RowId, rowIds } from './rows.ts';
+import { choiceRows, measureOrder, type RowId, rowIds } from './rows.ts';
 import { outOfTime, runChild } from './run-child.ts';
 import { type ModelName, modelNames, modelShapes } from './shapes.ts';
 
@@ -92,44 +92,61 @@ const limitsOf = ({ isQuick }: Options) => (isQuick ? { mostRepeats: 1, rowMs: 0
 /** Of the command's time, to show what was measured. */
 const reserveMs = 5_000;
 
+/** Parts of the time, so that a slow model leaves the next one its own. */
+const timeShares: Readonly<Record<ModelName, number>> = { A: 1, B: 1.8, tiny: 0.2 };
+
+const seconds = (ms: number): string => `${(ms / 1000).toFixed(0)} s`;
+
 class Comparison {
   readonly #options: Options;
   readonly #say: (text: string) => void;
-  readonly #endMs: number;
+  readonly #allEndMs: number;
+  /** Of the model that is measured. */
+  #endMs = 0;
 
   constructor(options: Options, say: (text: string) => void) {
     this.#options = options;
     this.#say = say;
     // of the process: what it took to come here is the command's time too
-    this.#endMs = options.minutes * 60_000 - reserveMs;
+    this.#allEndMs = options.minutes * 60_000 - reserveMs;
   }
 
   isOver(): boolean {
-    return performance.now() >= this.#endMs;
+    return performance.now() >= this.#allEndMs;
   }
 
-  async measure(name: ModelName): Promise<{ readonly config: ModelConfig; readonly figures: ModelFigures }> {
+  /** @param later models that need time too */
+  async measure(
+    name: ModelName,
+    later: readonly ModelName[],
+  ): Promise<{ readonly config: ModelConfig; readonly figures: ModelFigures }> {
     const { root, threads } = this.#options;
+    const nowMs = performance.now();
+    const shares = later.reduce((sum, other) => sum + timeShares[other], timeShares[name]);
+    this.#endMs = nowMs + ((this.#allEndMs - nowMs) * timeShares[name]) / shares;
     const files = await ensureModelFiles(root, name, (folder) => this.#say(`writing model ${name} to ${folder}`));
     const config = parseModelConfig(JSON.parse(await readFile(join(files.folder, 'config.json'), 'utf8')));
-    let machine: MachineFigures = { rates: [], bandwidth: Number.NaN };
-    await runChild({ type: 'machine', folder: files.folder, threads }, this.#endMs, (message) => {
+    let machine: MachineFigures | null = null;
+    const end = await runChild({ type: 'machine', folder: files.folder, threads }, this.#endMs, (message) => {
       if (message.type === 'machine') machine = message.figures;
     });
+    this.#say(`files and rates of the machine: ${seconds(performance.now() - nowMs)}${end === null ? '' : `, ${end}`}`);
     const rows = measureOrder.filter((id) => this.#options.rows.includes(id));
     const quire = (reproducible: boolean) =>
       this.#run(files, { type: 'quire', reproducible, precision: this.#options.precision }, rows);
     const fast = await quire(false);
+    const peer = await this.#measurePeer(files, rows);
+    // last, since it is in no ratio
     const exact = await quire(true);
-    return { config, figures: { machine, fast, exact, ...(await this.#measurePeer(files, rows)) } };
+    return { config, figures: { machine, fast, exact, ...peer } };
   }
 
-  /** Rows that take long only with the setting that is faster at the others. */
+  /** The short rows tell which setting the other ones are measured with. */
   async #measurePeer(files: ModelFiles, rows: readonly RowId[]): Promise<Pick<ModelFigures, 'flash' | 'plain'>> {
     const llama = (flashAttention: boolean, part: readonly RowId[]) =>
       this.#run(files, { type: 'llama', flashAttention }, part);
-    const short = rows.filter((id) => !longRows.includes(id));
-    const long = rows.filter((id) => longRows.includes(id));
+    const short = rows.filter((id) => choiceRows.includes(id));
+    const long = rows.filter((id) => !choiceRows.includes(id));
     const flash = await llama(true, short);
     const plain = await llama(false, short);
     const isFlash = isFaster(flash, plain);
@@ -143,27 +160,33 @@ class Comparison {
     const { threads } = this.#options;
     const results = new Map<RowId, RowResult>();
     const startMs = performance.now();
+    let sinceMs = startMs;
     let notes = '';
     let left = [...rows];
     while (left.length > 0) {
       let isReady = false;
       const job = { type: 'engine', engine, ...files, threads, rows: left, limits: limitsOf(this.#options) } as const;
       const end = await runChild(job, this.#endMs, (message) => {
+        const nowMs = performance.now();
         if (message.type === 'ready') {
           isReady = true;
           notes += `, loaded in ${(message.loadMs / 1000).toFixed(1)} s`;
         }
-        if (message.type === 'row') results.set(message.figures.id, message.figures);
+        if (message.type === 'row') {
+          results.set(message.figures.id, message.figures);
+          notes += `, ${message.figures.id} ${seconds(nowMs - sinceMs)}`;
+        }
+        sinceMs = nowMs;
         if (message.type === 'end') notes += `, peak ${(message.peakBytes / 2 ** 20).toFixed(0)} MiB`;
       });
       left = left.filter((id) => !results.has(id));
       if (end === null) break;
       const ended = isReady ? left.splice(0, 1) : left.splice(0);
-      for (const id of ended) results.set(id, { id, end });
+      const shown = isReady ? `${end} after ${seconds(performance.now() - sinceMs)}` : end;
+      for (const id of ended) results.set(id, { id, end: shown });
       notes += `, ended: ${end} (${ended.join(', ')})`;
     }
-    if (rows.length > 0)
-      this.#say(`${nameOf(engine)}: ${((performance.now() - startMs) / 1000).toFixed(0)} s in all${notes}`);
+    if (rows.length > 0) this.#say(`${nameOf(engine)}: ${seconds(performance.now() - startMs)} in all${notes}`);
     return results;
   }
 }
@@ -186,13 +209,13 @@ export async function runPeerBench(args: readonly string[]): Promise<void> {
   say(`${shown.join(', ')}; ${options.threads} threads of ${cpus().length} × ${cpus()[0]?.model ?? 'an unknown CPU'}`);
   const comparison = new Comparison(options, say);
   const all: Record<string, unknown> = {};
-  for (const name of options.models) {
+  for (const [index, name] of options.models.entries()) {
     if (comparison.isOver()) {
       say(`model ${name}: ${outOfTime}`);
       continue;
     }
     say(`\nmodel ${name}: ${JSON.stringify(modelShapes[name])}`);
-    const { config, figures } = await comparison.measure(name);
+    const { config, figures } = await comparison.measure(name, options.models.slice(index + 1));
     say(formatTable(comparisonHead, compareRows(figures)));
     say(formatTable(machineHead, compareMachine(config, figures)));
     const engines = (['fast', 'exact', 'flash', 'plain'] as const).map((key) => [key, [...figures[key].values()]]);

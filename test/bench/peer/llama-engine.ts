@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Llama, type LlamaContext, type LlamaModel, type LlamaSequence, openLlama } from './llama-peer.ts';
 import type { BenchEngine, QuestionsTime } from './measure.ts';
-import type { PromptWriter } from './prompts.ts';
+import { lastOwn, type PromptWriter } from './prompts.ts';
 import type { DecodeRow, PrefillRow, QuestionsRow } from './rows.ts';
 
 export interface LlamaSettings {
@@ -14,8 +14,6 @@ export interface LlamaSettings {
 
 /** Tokens of one run: the package's default. */
 const batchTokens = 512;
-/** Tokens that each sequence reads by itself before it decodes. */
-const longestOwn = 64;
 const greedy = { temperature: 0, yieldEogToken: true } as const;
 
 /**
@@ -49,13 +47,19 @@ export class LlamaEngine implements BenchEngine {
 
   async decode(work: DecodeRow, round: number): Promise<readonly (readonly number[])[]> {
     const { sequences, prefixTokens, ownTokens, answerTokens } = work;
+    // a long part of its own is read once and copied too: the caches are apart all the same
+    const isCopied = prefixTokens === 0 && ownTokens > 2 * lastOwn;
     const prompts = Array.from({ length: sequences }, (_, question) =>
-      this.#prompts.write(prefixTokens, ownTokens, round, question),
+      isCopied
+        ? this.#prompts.writeOwn(ownTokens, round, question)
+        : this.#prompts.write(prefixTokens, ownTokens, round, question),
     );
-    // a long part of its own is read once and copied too: the caches are apart all the same, and it saves a minute
-    const given = Math.max(prefixTokens, prefixTokens + ownTokens - longestOwn);
-    return this.#within(sequences, prefixTokens + ownTokens + answerTokens, async (all) => {
-      if (given > 0) await this.#share(all, prompts[0]?.ids.slice(0, given) ?? []);
+    const given = isCopied ? ownTokens - lastOwn : prefixTokens;
+    // a state is known only to contexts of as many sequences; those that are not used cost memory only
+    const places = given > 0 && this.#kept?.tokens === given ? Math.max(sequences, this.#kept.sequences) : sequences;
+    return this.#within(places, prefixTokens + ownTokens + answerTokens, async (held) => {
+      const all = held.slice(0, sequences);
+      if (given > 0) await this.#share(all, held.length, prompts[0]?.ids.slice(0, given) ?? []);
       const own = prompts.map(({ ids }) => ids.slice(given));
       return Promise.all(all.map((sequence, index) => answer(sequence, own[index] ?? [], answerTokens)));
     });
@@ -69,7 +73,7 @@ export class LlamaEngine implements BenchEngine {
     this.#kept = null;
     return this.#within(questions, documentTokens + questionTokens + answerTokens, async (all) => {
       const startMs = performance.now();
-      const readMs = await this.#share(all, prompts[0]?.ids.slice(0, documentTokens) ?? []);
+      const readMs = await this.#share(all, all.length, prompts[0]?.ids.slice(0, documentTokens) ?? []);
       const own = prompts.map(({ ids }) => ids.slice(documentTokens));
       await Promise.all(all.map((sequence, index) => answer(sequence, own[index] ?? [], answerTokens)));
       return { ms: performance.now() - startMs, readMs };
@@ -107,15 +111,16 @@ export class LlamaEngine implements BenchEngine {
   /**
    * The first sequence reads the prefix, the others load its state; all of them when one of that length was read before:
    * its words make no difference to the speed. Returns the milliseconds of the reading.
+   * @param places sequences of the context, used or not
    */
-  async #share(all: readonly LlamaSequence[], ids: readonly number[]): Promise<number> {
+  async #share(all: readonly LlamaSequence[], places: number, ids: readonly number[]): Promise<number> {
     const file = join(this.#folder, 'prefix');
-    const isKept = this.#kept?.tokens === ids.length && this.#kept.sequences === all.length;
+    const isKept = this.#kept?.tokens === ids.length && this.#kept.sequences === places;
     const startMs = performance.now();
     if (!isKept) await all[0]?.evaluateWithoutGeneratingNewTokens(ids);
     const readMs = performance.now() - startMs;
     if (!isKept) await all[0]?.saveStateToFile(file);
-    this.#kept = { tokens: ids.length, sequences: all.length };
+    this.#kept = { tokens: ids.length, sequences: places };
     for (const other of isKept ? all : all.slice(1)) await other.loadStateFromFile(file, { acceptRisk: true });
     return readMs;
   }

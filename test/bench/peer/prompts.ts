@@ -8,6 +8,8 @@ import { wordOf } from './word-vocabulary.ts';
 /** A header of three tokens and the end: what the prompt format puts around the words of a message. */
 const messageFrame = 4;
 const answerHeader = 3;
+/** Tokens of a long own part that no other sequence has. */
+export const lastOwn = 64;
 
 export interface BenchPrompt {
   readonly messages: readonly ChatMessage[];
@@ -54,6 +56,14 @@ export class PromptWriter {
       );
     }
     return { messages: parts, sharedMessages, ids, sharedTokens };
+  }
+
+  /**
+   * Nothing is shared, but most words are the same for equal `document`: an engine that keeps what it has read copies
+   * them, each sequence for itself.
+   */
+  writeOwn(own: number, document: number, question: number): BenchPrompt {
+    return { ...this.write(own - lastOwn, lastOwn, document, question), sharedMessages: 0, sharedTokens: 0 };
   }
 
   #text(role: 'system' | 'user', seed: number, words: number): ChatMessage {

@@ -2,7 +2,7 @@ import { type EngineHost, openEngineHost } from '../../../src/engine/host.ts';
 import type { GenerateResult } from '../../../src/engine/index.ts';
 import { generateRequest } from '../../support/test-engine.ts';
 import type { BenchEngine, QuestionsTime } from './measure.ts';
-import type { BenchPrompt, PromptWriter } from './prompts.ts';
+import { type BenchPrompt, lastOwn, type PromptWriter } from './prompts.ts';
 import type { DecodeRow, PrefillRow, QuestionsRow } from './rows.ts';
 
 export interface QuireSettings {
@@ -39,15 +39,18 @@ export class QuireEngine implements BenchEngine {
     const { sequences, prefixTokens, ownTokens, answerTokens } = work;
     const isKnown = prefixTokens > 0 && this.#known?.tokens === prefixTokens;
     const document = isKnown ? (this.#known?.document ?? round) : round;
+    const isCopied = prefixTokens === 0 && ownTokens > 2 * lastOwn;
     // questions of a round of its own, so that none was asked before
-    const write = (question: number) => this.#prompts.write(prefixTokens, ownTokens, document, 1000 * round + question);
-    // the prefix is read by a question that is not measured
-    if (prefixTokens > 0 && !isKnown) await this.#ask(write(sequences), document, 1, false);
+    const write = (question: number) =>
+      isCopied
+        ? this.#prompts.writeOwn(ownTokens, document, 1000 * round + question)
+        : this.#prompts.write(prefixTokens, ownTokens, document, 1000 * round + question);
+    const isWarm = prefixTokens > 0 || isCopied;
+    // what is known then is read by a question that is not measured
+    if (isWarm && !isKnown) await this.#ask(write(sequences), document, 1, false);
     if (prefixTokens > 0) this.#known = { tokens: prefixTokens, document };
     const prompts = Array.from({ length: sequences }, (_, question) => write(question));
-    const answers = await Promise.all(
-      prompts.map((prompt) => this.#ask(prompt, document, answerTokens, prefixTokens > 0)),
-    );
+    const answers = await Promise.all(prompts.map((prompt) => this.#ask(prompt, document, answerTokens, isWarm)));
     return answers.map(({ tokenMs }) => tokenMs);
   }
 

@@ -9,7 +9,8 @@ import { type BenchRow, benchRows, type RowId } from './rows.ts';
 export type EngineFigures = ReadonlyMap<RowId, RowResult>;
 
 export interface ModelFigures {
-  readonly machine: MachineFigures;
+  /** null: its process ended before it had them. */
+  readonly machine: MachineFigures | null;
   readonly fast: EngineFigures;
   readonly exact: EngineFigures;
   readonly flash: EngineFigures;
@@ -95,6 +96,7 @@ export const machineHead = ['of the machine', 'measured', 'limit', 'share', 'goa
 
 /** What the fastest setting makes of the processor in prefill, and of the memory in decode. */
 export function compareMachine(config: ModelConfig, { machine, fast }: ModelFigures): readonly (readonly string[])[] {
+  if (machine === null) return [];
   const products = planProducts(config);
   const operations = tokenOperations(products);
   const idealRate = 1 / idealSeconds(products, machine.rates, 1);

@@ -103,8 +103,7 @@ export const benchRows: readonly BenchRow[] = [
   {
     id: 'decode-8-own',
     title: 'decode, 8 sequences, 2,048 own tokens each',
-    // the first to be read writes while the last is being read
-    work: decode(8, 0, 2048, 96),
+    work: decode(8, 0, 2048),
     goal: 1.5,
     citedNative: null,
   },
@@ -129,5 +128,5 @@ export const measureOrder: readonly RowId[] = [
   'prefill-8192',
 ];
 
-/** Half a minute and more. */
-export const longRows: readonly RowId[] = ['decode-8-own', 'questions-16', 'decode-1-behind-8192', 'prefill-8192'];
+/** Seconds each, and prefill and decode both: they tell which of the peer's settings the other rows are measured with. */
+export const choiceRows: readonly RowId[] = ['prefill-512', 'decode-1', 'decode-8-shared'];
