@@ -28,6 +28,7 @@ const help = `npm run bench:engine -- --peer [options]      quire against node-l
   --model A|B|tiny     one of them; more with --model A --model B            (A and B)
   --rows id,id         ${rowIds.join(', ')}
   --quick              one repetition, no document of 8,192 tokens
+  --whole              all answers of the questions are written to their ends; without it 14 of 64 tokens
   --minutes M          what is not measured by then is said to be missing     (15)
   --threads N          of either engine                                      (cores, at most 3)
   --precision P        int4 or full, of quire                                (int4)
@@ -38,6 +39,7 @@ interface Options {
   readonly models: readonly ModelName[];
   readonly rows: readonly RowId[];
   readonly isQuick: boolean;
+  readonly isWhole: boolean;
   readonly minutes: number;
   readonly threads: number;
   readonly precision: 'full' | 'int4';
@@ -53,6 +55,7 @@ function readOptions(args: readonly string[]): Options | null {
       model: { type: 'string', multiple: true, default: ['A', 'B'] },
       rows: { type: 'string', default: '' },
       quick: { type: 'boolean', default: false },
+      whole: { type: 'boolean', default: false },
       minutes: { type: 'string', default: '15' },
       threads: { type: 'string', default: String(Math.min(availableParallelism(), 3)) },
       precision: { type: 'string', default: 'int4' },
@@ -72,6 +75,7 @@ function readOptions(args: readonly string[]): Options | null {
     models: values.model.map((name) => oneOf('model', name, modelNames)),
     rows: values.quick ? asked.filter((id) => !/8192|questions/.test(id)) : asked,
     isQuick: values.quick,
+    isWhole: values.whole,
     minutes,
     threads,
     precision: oneOf('precision', values.precision, ['full', 'int4'] as const),
@@ -93,7 +97,7 @@ const limitsOf = ({ isQuick }: Options) => (isQuick ? { mostRepeats: 1, rowMs: 0
 const reserveMs = 5_000;
 
 /** Parts of the time, so that a slow model leaves the next one its own. */
-const timeShares: Readonly<Record<ModelName, number>> = { A: 1, B: 1.8, tiny: 0.2 };
+const timeShares: Readonly<Record<ModelName, number>> = { A: 1, B: 1.65, tiny: 0.2 };
 
 const seconds = (ms: number): string => `${(ms / 1000).toFixed(0)} s`;
 
@@ -115,6 +119,18 @@ class Comparison {
     return performance.now() >= this.#allEndMs;
   }
 
+  /** All at once, a process each. */
+  async writeFiles(): Promise<void> {
+    const { root, models } = this.#options;
+    const startMs = performance.now();
+    const ends = await Promise.all(
+      models.map((model) => runChild({ type: 'write', root, model }, this.#allEndMs, () => {})),
+    );
+    const failed = models.filter((_, index) => ends[index] !== null);
+    if (failed.length > 0) throw new Error(`the files of model ${failed.join(', ')} could not be written to ${root}`);
+    this.#say(`files of the models in ${root}: ${seconds(performance.now() - startMs)}`);
+  }
+
   /** @param later models that need time too */
   async measure(
     name: ModelName,
@@ -124,13 +140,13 @@ class Comparison {
     const nowMs = performance.now();
     const shares = later.reduce((sum, other) => sum + timeShares[other], timeShares[name]);
     this.#endMs = nowMs + ((this.#allEndMs - nowMs) * timeShares[name]) / shares;
-    const files = await ensureModelFiles(root, name, (folder) => this.#say(`writing model ${name} to ${folder}`));
+    const files = await ensureModelFiles(root, name);
     const config = parseModelConfig(JSON.parse(await readFile(join(files.folder, 'config.json'), 'utf8')));
     let machine: MachineFigures | null = null;
     const end = await runChild({ type: 'machine', folder: files.folder, threads }, this.#endMs, (message) => {
       if (message.type === 'machine') machine = message.figures;
     });
-    this.#say(`files and rates of the machine: ${seconds(performance.now() - nowMs)}${end === null ? '' : `, ${end}`}`);
+    this.#say(`rates of the machine: ${seconds(performance.now() - nowMs)}${end === null ? '' : `, ${end}`}`);
     const rows = measureOrder.filter((id) => this.#options.rows.includes(id));
     const quire = (reproducible: boolean) =>
       this.#run(files, { type: 'quire', reproducible, precision: this.#options.precision }, rows);
@@ -157,7 +173,8 @@ class Comparison {
 
   /** A process that ends in a row has spoiled that row only: another one measures the rest. */
   async #run(files: ModelFiles, engine: EngineJob['engine'], rows: readonly RowId[]): Promise<EngineFigures> {
-    const { threads } = this.#options;
+    const { threads, isWhole } = this.#options;
+    const limits = limitsOf(this.#options);
     const results = new Map<RowId, RowResult>();
     const startMs = performance.now();
     let sinceMs = startMs;
@@ -165,7 +182,7 @@ class Comparison {
     let left = [...rows];
     while (left.length > 0) {
       let isReady = false;
-      const job = { type: 'engine', engine, ...files, threads, rows: left, limits: limitsOf(this.#options) } as const;
+      const job = { type: 'engine', engine, ...files, threads, rows: left, limits, isWhole } as const;
       const end = await runChild(job, this.#endMs, (message) => {
         const nowMs = performance.now();
         if (message.type === 'ready') {
@@ -208,6 +225,7 @@ export async function runPeerBench(args: readonly string[]): Promise<void> {
   const shown = Object.entries(versions).map(([name, version]) => `${name} ${version}`);
   say(`${shown.join(', ')}; ${options.threads} threads of ${cpus().length} × ${cpus()[0]?.model ?? 'an unknown CPU'}`);
   const comparison = new Comparison(options, say);
+  await comparison.writeFiles();
   const all: Record<string, unknown> = {};
   for (const [index, name] of options.models.entries()) {
     if (comparison.isOver()) {

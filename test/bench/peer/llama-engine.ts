@@ -66,7 +66,7 @@ export class LlamaEngine implements BenchEngine {
   }
 
   async questions(work: QuestionsRow, round: number): Promise<QuestionsTime> {
-    const { questions, documentTokens, questionTokens, answerTokens } = work;
+    const { questions, documentTokens, questionTokens, answerTokens, writtenTokens } = work;
     const prompts = Array.from({ length: questions }, (_, question) =>
       this.#prompts.write(documentTokens, questionTokens, round, question),
     );
@@ -75,8 +75,10 @@ export class LlamaEngine implements BenchEngine {
       const startMs = performance.now();
       const readMs = await this.#share(all, all.length, prompts[0]?.ids.slice(0, documentTokens) ?? []);
       const own = prompts.map(({ ids }) => ids.slice(documentTokens));
-      await Promise.all(all.map((sequence, index) => answer(sequence, own[index] ?? [], answerTokens)));
-      return { ms: performance.now() - startMs, readMs };
+      const tokenMs = await Promise.all(
+        all.map((sequence, index) => answer(sequence, own[index] ?? [], writtenTokens)),
+      );
+      return { startMs, tokenMs, readMs };
     });
   }
 

@@ -11,8 +11,10 @@ export interface BenchEngine {
 }
 
 export interface QuestionsTime {
-  /** Milliseconds from an unknown document to the last token of the last answer. */
-  readonly ms: number;
+  /** When the unknown document was given, in milliseconds. */
+  readonly startMs: number;
+  /** When each written token of each answer came. */
+  readonly tokenMs: readonly (readonly number[])[];
   /** Those of the document; null: not known. */
   readonly readMs: number | null;
 }
@@ -95,8 +97,9 @@ async function measureOnce(engine: BenchEngine, work: Work, round: number): Prom
     case 'decode':
       return { rate: decodeRate(await engine.decode(work, round)) };
     case 'questions': {
-      const { ms, readMs } = await engine.questions(work, round);
-      const rate = (1000 * work.questions * work.answerTokens) / ms;
+      const time = await engine.questions(work, round);
+      const { readMs } = time;
+      const rate = (1000 * work.questions * work.answerTokens) / wholeMs(work, time);
       if (readMs === null) return { rate };
       return { rate, reading: { tokens: work.documentTokens, rate: (1000 * work.documentTokens) / readMs } };
     }
@@ -110,20 +113,28 @@ export function keepQuiet(samples: readonly Sample[]): Pick<RowFigures, 'rates' 
   return { rates: kept.map(({ rate }) => rate), otherLoad: Math.max(...kept.map(({ otherLoad }) => otherLoad)) };
 }
 
+/** From an unknown document to the last token of the last answer; tokens not written take as long as those that were. */
+export function wholeMs({ questions, answerTokens, writtenTokens }: QuestionsRow, time: QuestionsTime): number {
+  const passedMs = Math.max(...time.tokenMs.flat()) - time.startMs;
+  const left = questions * (answerTokens - writtenTokens);
+  return left === 0 ? passedMs : passedMs + (1000 * left) / decodeRate(time.tokenMs, writtenTokens / 3);
+}
+
 /** A window in which fewer tokens came says too little. */
 const leastTokens = 16;
 
 /**
  * Tokens a second while all sequences decode: from the last one's first token to the first one's last.
  * @param tokenMs when each token of each sequence came
+ * @param least tokens of each, or the window says too little
  */
-export function decodeRate(tokenMs: readonly (readonly number[])[]): number {
+export function decodeRate(tokenMs: readonly (readonly number[])[], least = leastTokens): number {
   const startMs = Math.max(...tokenMs.map((times) => times[0] ?? Number.POSITIVE_INFINITY));
   const endMs = Math.min(...tokenMs.map((times) => times.at(-1) ?? Number.NEGATIVE_INFINITY));
   const tokens = tokenMs.flat().filter((ms) => ms > startMs && ms <= endMs).length;
-  if (tokens < leastTokens * tokenMs.length) {
+  if (tokens < least * tokenMs.length) {
     const what = `only ${tokens} tokens came while all ${tokenMs.length} sequences decoded`;
-    throw new Error(`${what}, wanted at least ${leastTokens} of each: ask for longer answers`);
+    throw new Error(`${what}, wanted at least ${least} of each: ask for longer answers`);
   }
   return (1000 * tokens) / (endMs - startMs);
 }

@@ -20,7 +20,7 @@ export interface ModelFiles {
 export async function ensureModelFiles(
   root: string,
   name: ModelName,
-  onWrite: (folder: string) => void,
+  onWrite: (folder: string) => void = () => {},
 ): Promise<ModelFiles> {
   const shape = modelShapes[name];
   const digest = sha256Hex(JSON.stringify([writerVersion, shape])).slice(0, 12);

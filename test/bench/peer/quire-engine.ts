@@ -55,16 +55,16 @@ export class QuireEngine implements BenchEngine {
   }
 
   async questions(work: QuestionsRow, round: number): Promise<QuestionsTime> {
-    const { questions, documentTokens, questionTokens, answerTokens } = work;
+    const { questions, documentTokens, questionTokens, writtenTokens } = work;
     const prompts = Array.from({ length: questions }, (_, question) =>
       this.#prompts.write(documentTokens, questionTokens, round, 1000 * round + question),
     );
     const startMs = performance.now();
-    const answers = await Promise.all(prompts.map((prompt) => this.#ask(prompt, round, answerTokens, null)));
+    const answers = await Promise.all(prompts.map((prompt) => this.#ask(prompt, round, writtenTokens, null)));
     this.#known = { tokens: documentTokens, document: round };
     // a little late: the first question behind the document is read too
     const readMs = Math.min(...answers.map(({ firstMs }) => firstMs)) - startMs;
-    return { ms: performance.now() - startMs, readMs };
+    return { startMs, tokenMs: answers.map(({ tokenMs }) => tokenMs), readMs };
   }
 
   async close(): Promise<void> {

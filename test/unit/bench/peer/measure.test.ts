@@ -1,11 +1,48 @@
 import { describe, expect, it } from 'vitest';
-import { type BenchEngine, decodeRate, keepQuiet, measureRows, type RowFigures } from '../../../bench/peer/measure.ts';
+import {
+  type BenchEngine,
+  decodeRate,
+  keepQuiet,
+  measureRows,
+  type QuestionsTime,
+  type RowFigures,
+  wholeMs,
+} from '../../../bench/peer/measure.ts';
 import { benchRows } from '../../../bench/peer/rows.ts';
 
 const quiet = () => ({ share: () => 0 });
 
 const evenly = (startMs: number, stepMs: number, total: number): number[] =>
   Array.from({ length: total }, (_, index) => startMs + index * stepMs);
+
+/** 16 answers of 64 tokens of which the row's share is written, evenly in the second half of the time. */
+const answered = (ms: number, readMs: number | null): QuestionsTime => {
+  const written = benchRows.flatMap(({ work }) => (work.type === 'questions' ? [work.writtenTokens] : []))[0] ?? 0;
+  const stepMs = ms / 2 / 64;
+  const tokenMs = Array.from({ length: 16 }, () => evenly(1000 + ms / 2 + stepMs, stepMs, written));
+  return { startMs: 1000, tokenMs, readMs };
+};
+
+describe('wholeMs', () => {
+  const work = {
+    type: 'questions',
+    questions: 2,
+    documentTokens: 8192,
+    questionTokens: 32,
+    answerTokens: 64,
+    writtenTokens: 64,
+  } as const;
+
+  it('is the time to the last token when all are written', () => {
+    expect(wholeMs(work, { startMs: 5, tokenMs: [evenly(105, 10, 64), evenly(125, 10, 64)], readMs: null })).toBe(750);
+  });
+
+  it('adds the tokens that are not written, at the speed of those that are', () => {
+    const tokenMs = [evenly(105, 10, 24), evenly(125, 10, 24)];
+    // 40 more of each at 10 ms
+    expect(wholeMs({ ...work, writtenTokens: 24 }, { startMs: 5, tokenMs, readMs: null })).toBeCloseTo(750, 6);
+  });
+});
 
 describe('decodeRate', () => {
   it('counts the tokens that come while all sequences decode', () => {
@@ -30,7 +67,7 @@ describe('measureRows', () => {
         return 256;
       },
       decode: async () => [evenly(0, 10, 65)],
-      questions: async () => ({ ms: 2048, readMs: null }),
+      questions: async () => answered(2048, null),
     };
     const rows = benchRows.filter(({ id }) => ['prefill-512', 'decode-1', 'questions-16'].includes(id));
     const figures: RowFigures[] = [];
@@ -48,7 +85,7 @@ describe('measureRows', () => {
     const engine: BenchEngine = {
       prefill: async () => 1,
       decode: async () => [],
-      questions: async () => ({ ms: 1, readMs: null }),
+      questions: async () => answered(1, null),
     };
     const figures: RowFigures[] = [];
     await measureRows(engine, benchRows.slice(0, 1), { mostRepeats: 5, rowMs: 0 }, (one) => figures.push(one), quiet);
@@ -62,12 +99,12 @@ describe('measureRows with an engine that reads documents by themselves', () => 
     const engine: BenchEngine = {
       prefill: async () => ++prefills,
       decode: async () => [],
-      questions: async () => ({ ms: 8192, readMs: 4096 }),
+      questions: async () => answered(8192, 4096),
     };
     const rows = ['questions-16', 'prefill-8192'].flatMap((id) => benchRows.filter((row) => row.id === id));
     const figures: RowFigures[] = [];
     await measureRows(engine, rows, { mostRepeats: 2, rowMs: 60_000 }, (one) => figures.push(one), quiet);
-    expect(figures.map(({ id, rates }) => [id, ...rates])).toEqual([
+    expect(figures.map(({ id, rates }) => [id, ...rates.map(Math.round)])).toEqual([
       ['questions-16', 125, 125],
       ['prefill-8192', 2000, 2000],
     ]);
