@@ -47,6 +47,12 @@ export class OrtSession {
   }
 }
 
+/**
+ * Threads that wait for the next product spin for so long before they sleep: to wake one up takes as long as a product
+ * of one row. Longer where other programs want the core, and the run waits for its own spinning thread.
+ */
+const spinMicroseconds = 40;
+
 /** The file beside a model's that holds its large constants. */
 export const weightsFileOf = (modelPath: string): string => modelPath.replace(/\.onnx$/, '.weights');
 
@@ -55,8 +61,11 @@ export const weightsFileOf = (modelPath: string): string => modelPath.replace(/\
  * Throws `capacity.model-too-large` when memory runs out, otherwise `bug.invariant`: the graph is our own.
  */
 export async function openOrtSession(path: string, options: OrtSessionOptions): Promise<OrtSession> {
-  // A thread that spins on a fully used machine takes the core its sibling needs: 14 ms a step against 4.9.
-  const spinning = options.threads >= availableParallelism() ? '0' : '1';
+  // with cores to spare they spin as long as the runtime likes
+  const spinning =
+    options.threads >= availableParallelism()
+      ? { allow_spinning: '1', spin_duration_us: String(spinMicroseconds) }
+      : { allow_spinning: '1' };
   const { preparedPath, isPrepared = false, provider = 'cpu', deviceOutput = null } = options;
   const saving =
     preparedPath === undefined
@@ -79,7 +88,8 @@ export async function openOrtSession(path: string, options: OrtSessionOptions): 
       enableMemPattern: false,
       // TensorScatter warns on every run that it copies its input, which is what we want.
       logSeverityLevel: 3,
-      extra: { session: { intra_op: { allow_spinning: spinning }, ...saving } },
+      // behind a run nobody spins: each session has threads of its own, and the next graph needs the cores
+      extra: { session: { intra_op: spinning, force_spinning_stop: '1', ...saving } },
     });
     return new OrtSession(session);
   } catch (error) {
