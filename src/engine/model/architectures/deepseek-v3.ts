@@ -1,5 +1,6 @@
 import { type ConstantSink, GraphBuilder, type ValueName } from '../graph-builder.ts';
 import type { LayerWeights } from '../layer-weights.ts';
+import { addDownRows } from '../layers/absorb.ts';
 import { addAttention, addKeyShapes, addLatentRows } from '../layers/attention.ts';
 import type { AttentionContext, AttentionForm, KeyShapes } from '../layers/attention-parts.ts';
 import { addEmbedding } from '../layers/embedding.ts';
@@ -66,10 +67,14 @@ export function buildLayers(
   const latents: ValueName[] = [];
   for (let layer = range.first; layer < range.end; layer++) {
     const normed = addInputNorm(graph, config, weights, layer, hidden);
-    const newRows = addLatentRows(graph, config, weights.latent(layer), context, normed);
+    const { latentDown, latentGain } = weights.latent(layer);
+    const attention = weights.attention(layer);
+    const down = addDownRows(graph, config, latentDown, attention.queryDown?.weight ?? null, normed);
+    const newRows = addLatentRows(graph, config, latentGain, context, down);
     latents.push(newRows);
-    const attended = addAttention(graph, config, form, weights.attention(layer), context, {
+    const attended = addAttention(graph, config, form, attention, context, {
       hidden: normed,
+      queryDown: down.query,
       newRows,
       ...addLayerInputs(graph, config, layer),
     });
@@ -78,7 +83,9 @@ export function buildLayers(
   }
   if (range.end === config.layers - 1) {
     const normed = addInputNorm(graph, config, weights, range.end, hidden);
-    latents.push(addLatentRows(graph, config, weights.latent(range.end), context, normed));
+    const { latentDown, latentGain } = weights.latent(range.end);
+    const down = addDownRows(graph, config, latentDown, null, normed);
+    latents.push(addLatentRows(graph, config, latentGain, context, down));
   }
   graph.output(hidden, 'float32', ['rows', config.hiddenWidth], 'hidden');
   const stacked = latents.map((rows) => graph.op('Unsqueeze', [rows, graph.ints([0])]));
@@ -100,6 +107,7 @@ export function buildTop(
   const select = graph.input('select', 'int64', ['wanted']);
   const attended = addAttention(graph, config, form, weights.attention(layer), context, {
     hidden: addInputNorm(graph, config, weights, layer, hidden),
+    queryDown: null,
     newRows: graph.input('new_rows', 'float32', ['sequences', 'tokens', latentWidth(config)]),
     ...addLayerInputs(graph, config, layer),
   });

@@ -1,7 +1,7 @@
 import type { GraphBuilder, ValueName } from '../graph-builder.ts';
 import type { ModelConfig } from '../model-config.ts';
 import type { AbsorbedWeights, AttentionContext, AttentionForm, AttentionWeights } from './attention-parts.ts';
-import { addLinear, type Matrix } from './linear.ts';
+import { addLinear, type LinearWeight, type Matrix, stackRows } from './linear.ts';
 import { addRmsNorm } from './norm.ts';
 import { addRotary } from './rotary.ts';
 
@@ -14,6 +14,34 @@ export function splitLatentUp(config: ModelConfig, latentUp: Matrix): AbsorbedWe
   return { keys, values: transposeEach(values, heads, valueWidth, latentRank) };
 }
 
+/** Results of the down-projections, neither normed nor turned: [rows, width] each. */
+export interface DownRows {
+  /** null: queries are projected directly, or the down-projection is not made here. */
+  readonly query: ValueName | null;
+  readonly latent: ValueName;
+  readonly key: ValueName;
+}
+
+/** Queries and latents read the same rows, so that one product makes both. */
+export function addDownRows(
+  graph: GraphBuilder,
+  { latentRank, ropeWidth }: ModelConfig,
+  latentDown: LinearWeight,
+  queryDown: LinearWeight | null,
+  input: ValueName,
+): DownRows {
+  const stacked = queryDown === null ? null : stackRows(queryDown, latentDown);
+  if (queryDown !== null && stacked !== null) {
+    const both = addLinear(graph, input, stacked, 'query_latent_down');
+    const [query = '', latent = '', key = ''] = graph.splitLast(both, [queryDown.rows, latentRank, ropeWidth]);
+    return { query, latent, key };
+  }
+  const query = queryDown === null ? null : addLinear(graph, input, queryDown, 'query_down');
+  const row = addLinear(graph, input, latentDown, 'latent_down');
+  const [latent = '', key = ''] = graph.splitLast(row, [latentRank, ropeWidth]);
+  return { query, latent, key };
+}
+
 export interface QueryParts {
   /** [rows, heads, nope] */
   readonly nope: ValueName;
@@ -21,16 +49,21 @@ export interface QueryParts {
   readonly rope: ValueName;
 }
 
-/** Queries of all heads, in two parts. */
+/**
+ * Queries of all heads, in two parts.
+ * @param down of `addDownRows`; null: made here
+ */
 export function addQueries(
   graph: GraphBuilder,
   config: ModelConfig,
   weights: AttentionWeights,
   context: AttentionContext,
   input: ValueName,
+  down: ValueName | null,
 ): QueryParts {
   const { heads, nopeWidth, ropeWidth } = config;
-  const projected = addLinear(graph, addCompressed(graph, config, weights, input), weights.queryUp, 'query_up');
+  const compressed = addCompressed(graph, config, weights, input, down);
+  const projected = addLinear(graph, compressed, weights.queryUp, 'query_up');
   const perHead = graph.reshape(projected, [-1, heads, nopeWidth + ropeWidth]);
   const [nope = '', rope = ''] = graph.splitLast(perHead, [nopeWidth, ropeWidth]);
   const flatRope = graph.reshape(rope, [context.sequences, context.tokens, heads * ropeWidth]);
@@ -56,10 +89,11 @@ function addCompressed(
   config: ModelConfig,
   { queryDown }: AttentionWeights,
   input: ValueName,
+  down: ValueName | null,
 ): ValueName {
   if (queryDown === null) return input;
-  const down = addLinear(graph, input, queryDown.weight, 'query_down');
-  return addRmsNorm(graph, down, queryDown.gain, config.latentNormEpsilon);
+  const row = down ?? addLinear(graph, input, queryDown.weight, 'query_down');
+  return addRmsNorm(graph, row, queryDown.gain, config.latentNormEpsilon);
 }
 
 /** [rows, heads · value width] from mixed latents [sequences, queries, latent rank]. */

@@ -1,7 +1,7 @@
 import { type GraphBuilder, intAttribute, type ValueName } from '../graph-builder.ts';
 import { latentWidth, type ModelConfig } from '../model-config.ts';
-import { addAbsorbedQueries, addHeadValues, addQueries } from './absorb.ts';
-import type { AttentionContext, AttentionForm, AttentionWeights, KeyShapes, LatentWeights } from './attention-parts.ts';
+import { addAbsorbedQueries, addHeadValues, addQueries, type DownRows } from './absorb.ts';
+import type { AttentionContext, AttentionForm, AttentionWeights, KeyShapes } from './attention-parts.ts';
 import { addExpandedOr } from './expanded.ts';
 import { addLinear } from './linear.ts';
 import { addRmsNorm } from './norm.ts';
@@ -63,6 +63,8 @@ function addCausalMask(graph: GraphBuilder, suffix: ValueName, write: ValueName,
 export interface AttentionInputs {
   /** [rows, hidden], normed. */
   readonly hidden: ValueName;
+  /** Of `addDownRows`; null: the down-projection of the queries is made here. */
+  readonly queryDown: ValueName | null;
   /** [sequences, tokens, width] of `addLatentRows`. */
   readonly newRows: ValueName;
   /** [prefix rows, width] */
@@ -80,7 +82,7 @@ export function addAttention(
   context: AttentionContext,
   inputs: AttentionInputs,
 ): ValueName {
-  const queries = addQueries(graph, config, weights, context, inputs.hidden);
+  const queries = addQueries(graph, config, weights, context, inputs.hidden, inputs.queryDown);
   const keys = context.operators.addNewRows(graph, inputs.suffix, inputs.newRows, context.write);
   const shapes = context.keyShapes(inputs.prefix, inputs.suffix);
   const addAbsorbed = (part: GraphBuilder): ValueName => {
@@ -120,14 +122,12 @@ interface MixInputs {
 export function addLatentRows(
   graph: GraphBuilder,
   config: ModelConfig,
-  weights: LatentWeights,
+  gain: Float32Array,
   context: AttentionContext,
-  input: ValueName,
+  { latent, key }: DownRows,
 ): ValueName {
   const { latentRank, ropeWidth } = config;
-  const row = addLinear(graph, input, weights.latentDown, 'latent_down');
-  const [latent = '', key = ''] = graph.splitLast(row, [latentRank, ropeWidth]);
-  const normed = addRmsNorm(graph, latent, weights.latentGain, config.latentNormEpsilon);
+  const normed = addRmsNorm(graph, latent, gain, config.latentNormEpsilon);
   const perSequence = [context.sequences, context.tokens] as const;
   const turned = addRotary(graph, graph.reshape(key, [...perSequence, ropeWidth]), context.rotary, 1, ropeWidth);
   return graph.concat([graph.reshape(normed, [...perSequence, latentRank]), turned], -1);

@@ -15,9 +15,9 @@ export interface ExpertLayerWeights {
 }
 
 /**
- * Routed and shared experts for x [rows, hidden]. Chosen (slot, row) pairs are sorted by expert, each expert computes
- * its run of them, and the results go back to their places [slots, rows, hidden] and are summed over slots in order:
- * adding into shared rows would race between threads.
+ * Routed and shared experts for x [rows, hidden]. Chosen (row, slot) pairs are sorted by expert, each expert computes
+ * its run of them, and the results go back to their places [rows, slots, hidden], where a product sums those of a row
+ * in the order of its slots: adding into shared rows would race between threads.
  */
 export function addExpertLayer(
   graph: GraphBuilder,
@@ -27,17 +27,15 @@ export function addExpertLayer(
 ): ValueName {
   const { hiddenWidth, expertsPerToken } = config;
   const { chosen, mixWeights } = addRouter(graph, config, weights, input);
-  const flat = graph.reshape(graph.transpose(chosen, [1, 0]), [-1]);
+  const flat = graph.reshape(chosen, [-1]);
   const order = addSortedOrder(graph, flat);
-  const rowOfPair = graph.op('Mod', [order, graph.dimension(input, 0)]);
+  const rowOfPair = graph.op('Div', [order, graph.scalarInt(expertsPerToken)]);
   const outputs = addExperts(graph, config, weights.expert, { input, rowOfPair, expertOfPair: flat });
   const sorted = outputs.length === 1 ? (outputs[0] ?? '') : graph.concat(outputs, 0);
   const placed = graph.op('Gather', [sorted, addSortedOrder(graph, order)]);
-  const slots = graph.reshape(placed, [expertsPerToken, graph.dimension(input, 0), hiddenWidth]);
-  const slotWeights = graph.op('Unsqueeze', [graph.transpose(mixWeights, [1, 0]), graph.ints([-1])]);
-  const routed = graph.op('ReduceSum', [graph.op('Mul', [slots, slotWeights]), graph.ints([0])], {
-    keepdims: intAttribute(0),
-  });
+  const slots = graph.reshape(placed, [-1, expertsPerToken, hiddenWidth]);
+  const mixed = graph.op('MatMul', [graph.reshape(mixWeights, [-1, 1, expertsPerToken]), slots]);
+  const routed = graph.reshape(mixed, [-1, hiddenWidth]);
   return weights.shared === null ? routed : graph.op('Add', [addMlp(graph, input, weights.shared, 'shared'), routed]);
 }
 
@@ -69,13 +67,11 @@ function addRouter(
   const choice = router.groups > 1 ? addGroupLimit(graph, router, experts, biased) : biased;
   const [, chosen = ''] = graph.ops('TopK', [choice, graph.ints([expertsPerToken])], 2, { axis: intAttribute(-1) });
   const raw = graph.op('GatherElements', [scores, chosen], { axis: intAttribute(1) });
-  const mixed = router.normalizeWeights ? addNormalized(graph, raw) : raw;
+  // scores are positive: their sum is that of their sizes, and where all are zero so are the weights
+  const mixed = router.normalizeWeights
+    ? graph.op('LpNormalization', [raw], { axis: intAttribute(-1), p: intAttribute(1) })
+    : raw;
   return { chosen, mixWeights: graph.op('Mul', [mixed, graph.scalar(router.scalingFactor)]) };
-}
-
-function addNormalized(graph: GraphBuilder, raw: ValueName): ValueName {
-  const sum = graph.op('ReduceSum', [raw, graph.ints([1])], { keepdims: intAttribute(1) });
-  return graph.op('Div', [raw, graph.op('Add', [sum, graph.scalar(1e-20)])]);
 }
 
 /** Only experts of the best groups can be chosen; a group is scored by the sum of its two best. */
