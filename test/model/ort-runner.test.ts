@@ -81,6 +81,32 @@ describe('openOrtRunner', () => {
     expect(suffix).toEqual(noise());
   });
 
+  it.each([
+    { reproducible: true, precision: 'full' },
+    { reproducible: false, precision: 'full' },
+    { reproducible: false, precision: 'int4' },
+  ] as const)('reads no row that a sequence has room for and does not use, with %j', async (options) => {
+    const own = await openOrtRunner(root, { ...options, threads: 1 });
+    const used = own.rowStep;
+    const sequences = [4, 2].map((start) => ({ tokenIds, start, wanted: 5 }));
+    const suffixOf = (room: number): Float32Array[] =>
+      Array.from({ length: 3 }, (_, layer) => {
+        const rows = new Float32Array(2 * room * 40).fill(Number.NaN);
+        for (const sequence of [0, 1]) {
+          const start = sequence * room * 40;
+          for (let at = 0; at < used * 40; at++) rows[start + at] = Math.sin(at + layer + sequence);
+        }
+        return rows;
+      });
+    const tight = await own.run(step({ sequences, suffix: suffixOf(used), suffixRows: used }));
+    const suffix = suffixOf(4 * used);
+    const roomy = await own.run(step({ sequences, suffix, suffixRows: 4 * used }));
+    expect(roomy).toEqual(tight);
+    expect(roomy.logits.every(Number.isFinite)).toBe(true);
+    expect(suffix).toEqual(suffixOf(4 * used));
+    await own.close();
+  });
+
   it('takes a folder that is loaded already and closes its weights', async () => {
     const loaded = await loadModelFolder(root);
     const second = await openOrtRunner(loaded, { precision: 'full', threads: 1 });

@@ -46,6 +46,7 @@ export class GraphBuilder {
   readonly #smallConstants = new Map<string, ValueName>();
   readonly #inputs: ValueInfo[] = [];
   readonly #outputs: ValueInfo[] = [];
+  readonly #described: ValueInfo[] = [];
   #nextId = 0;
 
   /** `accuracy_level` of products with blocks: 4 rounds inputs to INT8, 0 leaves them float32. */
@@ -89,6 +90,15 @@ export class GraphBuilder {
   output(value: ValueName, type: ValueInfo['type'], dims: ValueInfo['dims'], name: string = value): void {
     if (name !== value) this.#nodes.push(plainNode(this.freshName('identity'), 'Identity', [value], [name]));
     this.#outputs.push({ name, type, dims });
+  }
+
+  /**
+   * Names dimensions that the runtime cannot derive. It lets a result take the memory of an operand only where it knows
+   * them to be of one size.
+   */
+  describe(value: ValueName, type: ValueInfo['type'], dims: ValueInfo['dims']): ValueName {
+    this.#described.push({ name: value, type, dims });
+    return value;
   }
 
   /** A weight or another large constant; not shared. */
@@ -223,6 +233,7 @@ export class GraphBuilder {
       initializers: this.#initializers,
       inputs: this.#inputs,
       outputs: this.#outputs,
+      described: this.#described,
     });
   }
 

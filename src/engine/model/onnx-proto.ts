@@ -177,6 +177,8 @@ export interface GraphValue {
   readonly initializers: ReadonlyMap<string, TensorValue>;
   readonly inputs: readonly ValueInfo[];
   readonly outputs: readonly ValueInfo[];
+  /** Values between whose shape cannot be derived. */
+  readonly described: readonly ValueInfo[];
 }
 
 export function encodeGraph(graph: GraphValue): ProtoBytes {
@@ -186,6 +188,7 @@ export function encodeGraph(graph: GraphValue): ProtoBytes {
     ...[...graph.initializers].map(([name, tensor]) => messageField(5, encodeTensor(name, tensor))),
     ...graph.inputs.map((input) => messageField(11, encodeValueInfo(input))),
     ...graph.outputs.map((output) => messageField(12, encodeValueInfo(output))),
+    ...graph.described.map((value) => messageField(13, encodeValueInfo(value))),
   ]);
 }
 

@@ -110,7 +110,7 @@ class OrtRunner implements CheckpointRunner {
     this.#heads = config.heads;
     this.#maxScores = maxScores;
     this.#device = device;
-    this.#feeds = new StepFeeds(config, device);
+    this.#feeds = new StepFeeds(config, this.rowStep, device);
   }
 
   get runMs(): number {

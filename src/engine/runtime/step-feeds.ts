@@ -1,6 +1,6 @@
 import type { Tensor } from 'onnxruntime-node';
 import { invariant } from '../../base/invariant.ts';
-import { prefixBiasInput, prefixInput, suffixInput } from '../model/architectures/deepseek-v3.ts';
+import { ownRowsInput, prefixBiasInput, prefixInput, suffixInput } from '../model/architectures/deepseek-v3.ts';
 import { excluded } from '../model/layers/attention.ts';
 import { computeRotaryRows, inverseFrequencies } from '../model/layers/rotary.ts';
 import { latentWidth, type ModelConfig } from '../model/model-config.ts';
@@ -17,6 +17,7 @@ export class StepFeeds {
   readonly #frequencies: Float32Array;
   readonly #attentionFactor: number;
   readonly #width: number;
+  readonly #rowStep: number;
   readonly #prefixNames: readonly string[];
   readonly #suffixNames: readonly string[];
   readonly #tensors = new LatentTensors();
@@ -24,7 +25,8 @@ export class StepFeeds {
   /** Stands for an empty prefix; null: that may be empty. */
   readonly #noPrefix: Tensor | null;
 
-  constructor(config: ModelConfig, device: Device | null) {
+  constructor(config: ModelConfig, rowStep: number, device: Device | null) {
+    this.#rowStep = rowStep;
     this.#devicePrefixes = device?.keepsTensors === true ? new DevicePrefixes(device) : null;
     this.#frequencies = inverseFrequencies(config.rope, config.ropeWidth);
     this.#attentionFactor = config.rope.yarn?.attentionFactor ?? 1;
@@ -51,10 +53,13 @@ export class StepFeeds {
       for (let at = 0; at < tokenIds.length; at++) ids.set(index * tokens + at, tokenIds[at] ?? 0);
       write.set(index, start - prefixRows);
     }
+    const ownRows = new Int64Rows(1);
+    ownRows.set(0, this.#ownRows({ sequences, prefixRows }, tokens));
     const bias = floatTensor(Float32Array.of(prefixRows === 0 ? excluded : 0), [1]);
     const feeds: Record<string, Tensor> = {
       ids: intTensor(ids.values, [total, tokens]),
       write: intTensor(write.values, [total]),
+      [ownRowsInput]: intTensor(ownRows.values, [1]),
       cos: floatTensor(cos, [total * tokens, pairs]),
       sin: floatTensor(sin, [total * tokens, pairs]),
     };
@@ -68,6 +73,12 @@ export class StepFeeds {
       feeds[this.#suffixNames[layer] ?? ''] = this.#tensors.over(own, [total, suffixRows, width]);
     }
     return feeds;
+  }
+
+  /** What a slab has room for beyond is not read. */
+  #ownRows({ sequences, prefixRows }: Pick<StepInput, 'sequences' | 'prefixRows'>, tokens: number): number {
+    const end = sequences.reduce((latest, { start }) => Math.max(latest, start), 0) + tokens;
+    return Math.ceil((end - prefixRows) / this.#rowStep) * this.#rowStep;
   }
 
   /** Before a run: a prefix that others will read too goes to the device once. */

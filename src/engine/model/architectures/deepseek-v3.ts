@@ -24,6 +24,7 @@ import type { Provider } from '../operators/provider-operators.ts';
  * | `cos`, `sin` | [sequences · tokens, rope width / 2] | of each new row's position |
  * | `prefix_<layer>` | [prefix rows, width] | a multiple of 256, possibly 0 |
  * | `suffix_<layer>` | [sequences, suffix rows, width] | a multiple of `rowStep(form)`; new rows are not in it yet |
+ * | `own_rows` | [1] int64 | where `cutsSuffix`: so many rows of each suffix are read, a multiple of `rowStep(form)` |
  * | `prefix_bias` | [1] | where `allowsEmpty` is false: 0, or `excluded` for a prefix that is not there |
  * | `hidden_in` | [sequences · tokens, hidden width] | `hidden` of the graph before; not of the first |
  * | `new_rows` | [sequences, tokens, width] | top only: the last layer's `latents` |
@@ -35,6 +36,7 @@ import type { Provider } from '../operators/provider-operators.ts';
  */
 export const prefixInput = (layer: number): string => `prefix_${layer}`;
 export const prefixBiasInput = 'prefix_bias';
+export const ownRowsInput = 'own_rows';
 export const suffixInput = (layer: number): string => `suffix_${layer}`;
 
 /** Layers [first, end) whole; the last graph before the top also gives the rows that the last layer caches. */
@@ -160,8 +162,8 @@ function addContext(
   let shapes: KeyShapes | null = null;
   return {
     ids,
-    keyShapes: (prefix, suffix) => {
-      shapes ??= addKeyShapes(graph, config.heads, { prefix, suffix, write, sequences, tokens, queries });
+    keyShapes: (prefix, keys) => {
+      shapes ??= addKeyShapes(graph, config.heads, { prefix, keys, write, sequences, tokens, queries });
       return shapes;
     },
     sequences,
@@ -169,6 +171,7 @@ function addContext(
     queries,
     queryShape: graph.shape([sequences, queries, latentWidth(config)]),
     write,
+    ownRows: operators.cutsSuffix ? graph.input(ownRowsInput, 'int64', [1]) : null,
     operators,
     prefixBias: operators.allowsEmpty ? null : graph.input(prefixBiasInput, 'float32', [1]),
     rotary: { rows: graph.op('Reshape', [rows, graph.op('Shape', [ids])]), cos, sin },

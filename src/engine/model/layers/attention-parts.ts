@@ -72,9 +72,11 @@ export interface AttentionContext {
   /** [sequences, queries, latent width], as a shape. */
   readonly queryShape: ValueName;
   /** The same for all layers, made once. */
-  keyShapes(prefix: ValueName, suffix: ValueName): KeyShapes;
+  keyShapes(prefix: ValueName, keys: ValueName): KeyShapes;
   /** [sequences]: suffix row of the first new row. */
   readonly write: ValueName;
+  /** One-element vector: rows of the suffix that are read; null: all. */
+  readonly ownRows: ValueName | null;
   readonly rotary: RotaryInputs;
   readonly operators: ProviderOperators;
   /** Added to all scores over the prefix; null: nothing. */

@@ -21,8 +21,8 @@ export const excluded = -1e30;
 interface RowCounts {
   /** [prefix rows, width] */
   readonly prefix: ValueName;
-  /** [sequences, suffix rows, width] */
-  readonly suffix: ValueName;
+  /** [sequences, own rows, width]: of `addNewRows` */
+  readonly keys: ValueName;
   readonly write: ValueName;
   /** One-element vectors. */
   readonly sequences: ValueName;
@@ -31,11 +31,11 @@ interface RowCounts {
 }
 
 export function addKeyShapes(graph: GraphBuilder, heads: number, counts: RowCounts): KeyShapes {
-  const { prefix, suffix, write, sequences, tokens, queries } = counts;
+  const { prefix, keys, write, sequences, tokens, queries } = counts;
   const prefixRows = graph.dimension(prefix, 0);
-  const suffixRows = graph.dimension(suffix, 1);
+  const suffixRows = graph.dimension(keys, 1);
   return {
-    mask: addCausalMask(graph, suffix, write, tokens),
+    mask: addCausalMask(graph, suffixRows, write, tokens),
     prefixRows,
     suffixRows,
     parts: graph.shape([prefixRows, suffixRows]),
@@ -46,13 +46,13 @@ export function addKeyShapes(graph: GraphBuilder, heads: number, counts: RowCoun
 
 /**
  * Additive mask [sequences, tokens, 1, suffix rows]: key j of the suffix is visible to new row i when j ≤ write + i.
- * @param suffix [sequences, suffix rows, width]
+ * @param suffixRows a one-element vector
  */
-function addCausalMask(graph: GraphBuilder, suffix: ValueName, write: ValueName, tokens: ValueName): ValueName {
+function addCausalMask(graph: GraphBuilder, suffixRows: ValueName, write: ValueName, tokens: ValueName): ValueName {
   const zero = graph.scalarInt(0);
   const one = graph.scalarInt(1);
   const count = (vector: ValueName): ValueName => graph.op('Squeeze', [vector]);
-  const keys = graph.op('Range', [zero, count(graph.dimension(suffix, 1)), one]);
+  const keys = graph.op('Range', [zero, count(suffixRows), one]);
   const steps = graph.op('Range', [zero, count(tokens), one]);
   const rows = graph.op('Add', [graph.reshape(write, [-1, 1]), graph.reshape(steps, [1, -1])]);
   const visible = graph.op('LessOrEqual', [keys, graph.op('Unsqueeze', [rows, graph.ints([2, 3])])]);
@@ -83,8 +83,11 @@ export function addAttention(
   inputs: AttentionInputs,
 ): ValueName {
   const queries = addQueries(graph, config, weights, context, inputs.hidden, inputs.queryDown);
-  const keys = context.operators.addNewRows(graph, inputs.suffix, inputs.newRows, context.write);
-  const shapes = context.keyShapes(inputs.prefix, inputs.suffix);
+  const { ownRows, write } = context;
+  const { suffix, newRows } = inputs;
+  const width = latentWidth(config);
+  const keys = context.operators.addNewRows(graph, { suffix, ownRows, newRows, write, width });
+  const shapes = context.keyShapes(inputs.prefix, keys);
   const addAbsorbed = (part: GraphBuilder): ValueName => {
     const absorbed = addAbsorbedQueries(part, config, form, weights.latentUp, queries);
     const mixed = addMixedLatents(part, config, form, context, {

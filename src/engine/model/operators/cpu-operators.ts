@@ -1,15 +1,23 @@
 import { floatAttribute, intAttribute, microsoftDomain } from '../graph-builder.ts';
 import type { ProviderOperators } from './provider-operators.ts';
 
-/** The transposed product and its scale are one call of the matrix kernel; new rows are copied, not scattered. */
+/**
+ * The transposed product and its scale are one call of the matrix kernel. New rows are written into a copy, since the
+ * graph's input stays as it is; the copy has only the rows that are in use, so that what a slab has room for costs nothing.
+ */
 export const cpuOperators: ProviderOperators = {
   allowsEmpty: true,
   expands: true,
   blockLevel: 4,
+  cutsSuffix: true,
   addScores: (graph, queries, keys, scale) => {
     const attributes = { transB: intAttribute(1), alpha: floatAttribute(scale) };
     return graph.op('FusedMatMul', [queries, keys], attributes, microsoftDomain);
   },
-  addNewRows: (graph, suffix, newRows, write) =>
-    graph.op('TensorScatter', [suffix, newRows, write], { axis: intAttribute(1) }),
+  addNewRows: (graph, { suffix, ownRows, newRows, write, width }) => {
+    const copy = ownRows === null ? suffix : graph.op('Slice', [suffix, graph.ints([0]), ownRows, graph.ints([1])]);
+    // of one size, or the new rows would be written into another copy
+    if (ownRows !== null) graph.describe(copy, 'float32', ['sequences', 'own_rows', width]);
+    return graph.op('TensorScatter', [copy, newRows, write], { axis: intAttribute(1) });
+  },
 };

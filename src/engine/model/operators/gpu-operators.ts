@@ -7,11 +7,12 @@ export const gpuOperators: ProviderOperators = {
   expands: false,
   // at level 4 sums are wrong on WebGPU (runtime 1.30 on SwiftShader): logits 7 off, where they go to 6
   blockLevel: 0,
+  cutsSuffix: false,
   addScores: (graph, queries, keys, scale, rank) => {
     const turned = graph.transpose(keys, rank === 2 ? [1, 0] : [0, 2, 1]);
     return graph.op('Mul', [graph.op('MatMul', [queries, turned]), graph.scalar(scale)]);
   },
-  addNewRows: (graph, suffix, newRows, write) =>
+  addNewRows: (graph, { suffix, newRows, write }) =>
     graph.op('ScatterND', [suffix, addPlaces(graph, newRows, write), newRows]),
 };
 

@@ -3,6 +3,18 @@ import type { GraphBuilder, ValueName } from '../graph-builder.ts';
 /** Who computes a graph: an execution provider of ONNX Runtime. */
 export type Provider = 'cpu' | 'webgpu' | 'cuda';
 
+export interface SuffixRows {
+  /** [sequences, suffix rows, width] */
+  readonly suffix: ValueName;
+  /** [1]: of each sequence, where `cutsSuffix`; otherwise null. */
+  readonly ownRows: ValueName | null;
+  /** [sequences, tokens, width] */
+  readonly newRows: ValueName;
+  /** [sequences]: suffix row of the first new row */
+  readonly write: ValueName;
+  readonly width: number;
+}
+
 /**
  * What a graph says in another way for each provider, because one has an operator that the other lacks. All else is the
  * same graph: the runtime leaves to the CPU what a device has no kernel for.
@@ -23,11 +35,8 @@ export interface ProviderOperators {
    * @param keys [rows, width], or [sequences, rows, width]
    */
   addScores(graph: GraphBuilder, queries: ValueName, keys: ValueName, scale: number, rank: 2 | 3): ValueName;
-  /**
-   * The suffix with the new rows in it.
-   * @param suffix [sequences, suffix rows, width]
-   * @param newRows [sequences, tokens, width]
-   * @param write [sequences]: suffix row of the first new row
-   */
-  addNewRows(graph: GraphBuilder, suffix: ValueName, newRows: ValueName, write: ValueName): ValueName;
+  /** Of the suffix only its first rows are read: there is an input that says how many. */
+  readonly cutsSuffix: boolean;
+  /** The suffix with the new rows in it. */
+  addNewRows(graph: GraphBuilder, rows: SuffixRows): ValueName;
 }

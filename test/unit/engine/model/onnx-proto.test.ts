@@ -15,7 +15,14 @@ describe('encodeTensor', () => {
 
 describe('encodeGraph', () => {
   it('writes nodes with attributes of every kind', () => {
-    const nested = encodeGraph({ name: 'g', nodes: [], initializers: new Map(), inputs: [], outputs: [] });
+    const nested = encodeGraph({
+      name: 'g',
+      nodes: [],
+      initializers: new Map(),
+      inputs: [],
+      outputs: [],
+      described: [],
+    });
     expect(hex(concatBytes(nested))).toBe('120167');
     const node = {
       name: 'n',
@@ -33,7 +40,14 @@ describe('encodeGraph', () => {
         m: { type: 'strings', value: ['y', 'z'] },
       },
     } as const;
-    const graph = encodeGraph({ name: 'G', nodes: [node], initializers: new Map(), inputs: [], outputs: [] });
+    const graph = encodeGraph({
+      name: 'G',
+      nodes: [node],
+      initializers: new Map(),
+      inputs: [],
+      outputs: [],
+      described: [],
+    });
     const attributes = [
       '0a0166' + '150000803f' + 'a00101',
       '0a0169' + '18ffffffffffffffffff01' + 'a00102',
@@ -50,19 +64,31 @@ describe('encodeGraph', () => {
     expect(hex(concatBytes(graph))).toBe(`0a72${body}120147`);
   });
 
-  it('writes inputs with fixed and named dimensions', () => {
-    const inputs = [{ name: 'x', type: 'int64', dims: [5, 'n'] }] as const;
-    const graph = encodeGraph({ name: 'G', nodes: [], initializers: new Map(), inputs, outputs: [] });
+  it.each([
+    ['inputs', '5a'],
+    ['outputs', '62'],
+    ['described', '6a'],
+  ] as const)('writes %s with fixed and named dimensions', (kind, field) => {
+    const values = [{ name: 'x', type: 'int64', dims: [5, 'n'] }] as const;
+    const none = { inputs: [], outputs: [], described: [] };
+    const graph = encodeGraph({ name: 'G', nodes: [], initializers: new Map(), ...none, [kind]: values });
     const shape = '0a020805' + '0a0312016e';
     const tensorType = `0807${'12'}${'09'}${shape}`;
     const type = `0a0d${tensorType}`;
-    expect(hex(concatBytes(graph))).toBe(`120147${'5a'}${'14'}${'0a0178'}${'120f'}${type}`);
+    expect(hex(concatBytes(graph))).toBe(`120147${field}${'14'}${'0a0178'}${'120f'}${type}`);
   });
 });
 
 describe('encodeModel', () => {
   it('writes version, producer, graph and operator sets', () => {
-    const graph = encodeGraph({ name: 'g', nodes: [], initializers: new Map(), inputs: [], outputs: [] });
+    const graph = encodeGraph({
+      name: 'g',
+      nodes: [],
+      initializers: new Map(),
+      inputs: [],
+      outputs: [],
+      described: [],
+    });
     const model = encodeModel({ irVersion: 11, producer: 'p', opsets: { '': 24, x: 1 }, graph });
     expect(hex(concatBytes(model))).toBe('080b' + '120170' + '3a03120167' + '42040a001018' + '42050a01781001');
     expect(model.byteLength).toBe(concatBytes(model).byteLength);

@@ -24,7 +24,14 @@ describe('mapField', () => {
   });
 
   it('passes over numbers of every wire type', () => {
-    const graph = encodeGraph({ name: 'g', nodes: [], initializers: new Map(), inputs: [], outputs: [] });
+    const graph = encodeGraph({
+      name: 'g',
+      nodes: [],
+      initializers: new Map(),
+      inputs: [],
+      outputs: [],
+      described: [],
+    });
     const model = concatBytes(encodeModel({ irVersion: 11, producer: 'quire', opsets: { '': 24 }, graph }));
     const met: string[] = [];
     mapField(model, 2, (name) => {
