@@ -17,7 +17,7 @@ import { floatTensor, intTensor, type OrtFeeds, type OrtSession } from './ort-se
 import { Device } from './provider.ts';
 import { joinFloats, longestOf, runInParts } from './run-in-parts.ts';
 import { planStages } from './stage-plan.ts';
-import { StepFeeds, selectRows } from './step-feeds.ts';
+import { StepFeeds } from './step-feeds.ts';
 
 export interface OrtRunnerOptions {
   readonly precision: Precision;
@@ -164,15 +164,14 @@ class OrtRunner implements CheckpointRunner {
   ): Promise<Pick<StepOutput, 'logits' | 'hidden'>> {
     const { sequences } = input;
     const tokens = longestOf(sequences);
-    const select = selectRows(sequences, tokens);
-    if (select.length === 0 || hidden === undefined) return { logits: new Float32Array(), hidden: new Float32Array() };
+    const isWanted = sequences.some(({ wanted }) => wanted > 0);
+    if (!isWanted || hidden === undefined) return { logits: new Float32Array(), hidden: new Float32Array() };
     const hasHead = input.head || this.#device !== null;
     const newRows = latents.subarray(-sequences.length * tokens * this.latentWidth);
     feeds['hidden_in'] = hidden;
     feeds['new_rows'] = floatTensor(newRows, [sequences.length, tokens, this.latentWidth]);
-    feeds['select'] = intTensor(select, [select.length]);
     feeds['head'] = intTensor(BigInt64Array.of(hasHead ? 1n : 0n), [1]);
-    const outputs = await this.#time(this.#graphs.top, feeds);
+    const outputs = await this.#time(this.#graphs.top, { ...feeds, ...this.#feeds.ofTop(input) });
     const logits = input.head ? floatsOf(outputs['logits']) : new Float32Array();
     return { logits, hidden: floatsOf(outputs['hidden']) };
   }

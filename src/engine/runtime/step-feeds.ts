@@ -41,15 +41,9 @@ export class StepFeeds {
   of({ sequences, prefix, prefixRows, suffix, suffixRows }: StepInput): Record<string, Tensor> {
     const total = sequences.length;
     const tokens = longestOf(sequences);
-    const pairs = this.#frequencies.length;
-    const cos = new Float32Array(total * tokens * pairs);
-    const sin = new Float32Array(total * tokens * pairs);
     const ids = new Int64Rows(total * tokens);
     const write = new Int64Rows(total);
     for (const [index, { start, tokenIds }] of sequences.entries()) {
-      const turned = computeRotaryRows(this.#frequencies, this.#attentionFactor, start, tokens);
-      cos.set(turned.cos, index * tokens * pairs);
-      sin.set(turned.sin, index * tokens * pairs);
       for (let at = 0; at < tokenIds.length; at++) ids.set(index * tokens + at, tokenIds[at] ?? 0);
       write.set(index, start - prefixRows);
     }
@@ -60,8 +54,7 @@ export class StepFeeds {
       ids: intTensor(ids.values, [total, tokens]),
       write: intTensor(write.values, [total]),
       [ownRowsInput]: intTensor(ownRows.values, [1]),
-      cos: floatTensor(cos, [total * tokens, pairs]),
-      sin: floatTensor(sin, [total * tokens, pairs]),
+      ...this.#rotary(sequences, 0, tokens),
     };
     if (this.#noPrefix !== null) feeds[prefixBiasInput] = bias;
     const width = this.#width;
@@ -73,6 +66,48 @@ export class StepFeeds {
       feeds[this.#suffixNames[layer] ?? ''] = this.#tensors.over(own, [total, suffixRows, width]);
     }
     return feeds;
+  }
+
+  /**
+   * What only the top reads, and what it reads otherwise than the graphs below. It computes the wanted rows alone where
+   * all sequences want as many of their last ones: of a long prompt, one.
+   */
+  ofTop({ sequences, prefixRows }: StepInput): Record<string, Tensor> {
+    const total = sequences.length;
+    const tokens = longestOf(sequences);
+    const most = sequences[0]?.wanted ?? 0;
+    const isEven = sequences.every(({ tokenIds, wanted }) => wanted === most && tokenIds.length === tokens);
+    const count = isEven ? most : tokens;
+    const skipped = tokens - count;
+    const asked = new Int64Rows(total * count);
+    const first = new Int64Rows(total);
+    for (const [index, { start }] of sequences.entries()) {
+      for (let row = 0; row < count; row++) asked.set(index * count + row, index * tokens + skipped + row);
+      first.set(index, start - prefixRows + skipped);
+    }
+    const select = selectRows(sequences, tokens, count);
+    const feeds: Record<string, Tensor> = {
+      asked: intTensor(asked.values, [total * count]),
+      first: intTensor(first.values, [total]),
+      select: intTensor(select, [select.length]),
+    };
+    if (skipped === 0) return feeds;
+    const ids = intTensor(new BigInt64Array(total * count), [total, count]);
+    return { ...feeds, ids, ...this.#rotary(sequences, skipped, count) };
+  }
+
+  /** Of `count` rows a sequence, behind `skipped` new ones. */
+  #rotary(sequences: readonly StepSequence[], skipped: number, count: number): Record<'cos' | 'sin', Tensor> {
+    const pairs = this.#frequencies.length;
+    const cos = new Float32Array(sequences.length * count * pairs);
+    const sin = new Float32Array(sequences.length * count * pairs);
+    for (const [index, { start }] of sequences.entries()) {
+      const turned = computeRotaryRows(this.#frequencies, this.#attentionFactor, start + skipped, count);
+      cos.set(turned.cos, index * count * pairs);
+      sin.set(turned.sin, index * count * pairs);
+    }
+    const dims = [sequences.length * count, pairs];
+    return { cos: floatTensor(cos, dims), sin: floatTensor(sin, dims) };
   }
 
   /** What a slab has room for beyond is not read. */
@@ -95,12 +130,12 @@ export class StepFeeds {
   }
 }
 
-/** Places of the wanted rows among those of all sequences, each padded to `tokens`. */
-export function selectRows(sequences: readonly StepSequence[], tokens: number): BigInt64Array {
+/** Places of the wanted rows among the last `count` of the `tokens` rows that each sequence is padded to. */
+function selectRows(sequences: readonly StepSequence[], tokens: number, count: number): BigInt64Array {
   const places = new Int64Rows(sequences.reduce((sum, { wanted }) => sum + wanted, 0));
   let next = 0;
   for (const [index, { tokenIds, wanted }] of sequences.entries()) {
-    const end = index * tokens + tokenIds.length;
+    const end = index * count + tokenIds.length - (tokens - count);
     for (let row = end - wanted; row < end; row++) places.set(next++, row);
   }
   return places.values;

@@ -27,8 +27,10 @@ import type { Provider } from '../operators/provider-operators.ts';
  * | `own_rows` | [1] int64 | where `cutsSuffix`: so many rows of each suffix are read, a multiple of `rowStep(form)` |
  * | `prefix_bias` | [1] | where `allowsEmpty` is false: 0, or `excluded` for a prefix that is not there |
  * | `hidden_in` | [sequences · tokens, hidden width] | `hidden` of the graph before; not of the first |
- * | `new_rows` | [sequences, tokens, width] | top only: the last layer's `latents` |
- * | `select` | [wanted] int64 | top only: rows, over all sequences, whose hidden state and logits are wanted |
+ * | `new_rows` | [sequences, new tokens, width] | top only: the last layer's `latents` |
+ * | `asked` | [sequences · tokens] int64 | top only: rows of `hidden_in` that the top computes; `ids`, `cos` and `sin` are of these |
+ * | `first` | [sequences] int64 | top only: suffix row of the first of them |
+ * | `select` | [wanted] int64 | top only: which of the asked rows' hidden state and logits are wanted |
  * | `head` | [1] int64 | top only. 0: no logits |
  *
  * Outputs: `hidden` [sequences · tokens, hidden width] and `latents` [layers, sequences, tokens, width]; of the top
@@ -104,13 +106,14 @@ export function buildTop(
 ): Uint8Array {
   const graph = GraphBuilder.open('top', sink, operatorsOf(provider).blockLevel);
   const layer = config.layers - 1;
-  const context = addContext(graph, config, provider);
-  const hidden = graph.input('hidden_in', 'float32', ['rows', config.hiddenWidth]);
+  const context = addContext(graph, config, provider, graph.input('first', 'int64', ['sequences']));
+  const below = graph.input('hidden_in', 'float32', ['all_rows', config.hiddenWidth]);
+  const hidden = graph.op('Gather', [below, graph.input('asked', 'int64', ['rows'])]);
   const select = graph.input('select', 'int64', ['wanted']);
   const attended = addAttention(graph, config, form, weights.attention(layer), context, {
     hidden: addInputNorm(graph, config, weights, layer, hidden),
     queryDown: null,
-    newRows: graph.input('new_rows', 'float32', ['sequences', 'tokens', latentWidth(config)]),
+    newRows: graph.input('new_rows', 'float32', ['sequences', 'new_tokens', latentWidth(config)]),
     ...addLayerInputs(graph, config, layer),
   });
   const wanted = graph.op('Gather', [graph.op('Add', [hidden, attended]), select]);
@@ -143,11 +146,15 @@ function addInputNorm(
   return addRmsNorm(graph, hidden, weights.gain(layer, 'input_layernorm'), config.normEpsilon);
 }
 
-/** Inputs of every graph, and what all layers derive from them. */
+/**
+ * Inputs of every graph, and what all layers derive from them.
+ * @param first [sequences]: suffix row of the first row that attends; null: of the first new row
+ */
 function addContext(
   graph: GraphBuilder,
   config: ModelConfig,
   provider: Provider,
+  first: ValueName | null = null,
 ): AttentionContext & { readonly ids: ValueName } {
   const ids = graph.input('ids', 'int64', ['sequences', 'tokens']);
   const write = graph.input('write', 'int64', ['sequences']);
@@ -163,7 +170,14 @@ function addContext(
   return {
     ids,
     keyShapes: (prefix, keys) => {
-      shapes ??= addKeyShapes(graph, config.heads, { prefix, keys, write, sequences, tokens, queries });
+      shapes ??= addKeyShapes(graph, config.heads, {
+        prefix,
+        keys,
+        first: first ?? write,
+        sequences,
+        tokens,
+        queries,
+      });
       return shapes;
     },
     sequences,

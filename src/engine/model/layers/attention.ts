@@ -23,7 +23,8 @@ interface RowCounts {
   readonly prefix: ValueName;
   /** [sequences, own rows, width]: of `addNewRows` */
   readonly keys: ValueName;
-  readonly write: ValueName;
+  /** [sequences]: suffix row of the first row that attends. */
+  readonly first: ValueName;
   /** One-element vectors. */
   readonly sequences: ValueName;
   readonly tokens: ValueName;
@@ -31,11 +32,11 @@ interface RowCounts {
 }
 
 export function addKeyShapes(graph: GraphBuilder, heads: number, counts: RowCounts): KeyShapes {
-  const { prefix, keys, write, sequences, tokens, queries } = counts;
+  const { prefix, keys, first, sequences, tokens, queries } = counts;
   const prefixRows = graph.dimension(prefix, 0);
   const suffixRows = graph.dimension(keys, 1);
   return {
-    mask: addCausalMask(graph, suffixRows, write, tokens),
+    mask: addCausalMask(graph, suffixRows, first, tokens),
     prefixRows,
     suffixRows,
     parts: graph.shape([prefixRows, suffixRows]),
@@ -45,16 +46,16 @@ export function addKeyShapes(graph: GraphBuilder, heads: number, counts: RowCoun
 }
 
 /**
- * Additive mask [sequences, tokens, 1, suffix rows]: key j of the suffix is visible to new row i when j ≤ write + i.
+ * Additive mask [sequences, tokens, 1, suffix rows]: key j of the suffix is visible to row i when j ≤ first + i.
  * @param suffixRows a one-element vector
  */
-function addCausalMask(graph: GraphBuilder, suffixRows: ValueName, write: ValueName, tokens: ValueName): ValueName {
+function addCausalMask(graph: GraphBuilder, suffixRows: ValueName, first: ValueName, tokens: ValueName): ValueName {
   const zero = graph.scalarInt(0);
   const one = graph.scalarInt(1);
   const count = (vector: ValueName): ValueName => graph.op('Squeeze', [vector]);
   const keys = graph.op('Range', [zero, count(suffixRows), one]);
   const steps = graph.op('Range', [zero, count(tokens), one]);
-  const rows = graph.op('Add', [graph.reshape(write, [-1, 1]), graph.reshape(steps, [1, -1])]);
+  const rows = graph.op('Add', [graph.reshape(first, [-1, 1]), graph.reshape(steps, [1, -1])]);
   const visible = graph.op('LessOrEqual', [keys, graph.op('Unsqueeze', [rows, graph.ints([2, 3])])]);
   return graph.op('Where', [visible, graph.scalar(0), graph.scalar(excluded)]);
 }
