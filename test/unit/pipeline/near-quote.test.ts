@@ -20,11 +20,7 @@ describe('findNearQuote', () => {
       'deposit of Lot 4, as agreed on 2026-05-01, comes to EUR 4,200',
       /^deposit for Lot 4.*EUR 4,200$/s,
     ],
-    [
-      'words put before',
-      'The deposit of Lot 9 the parties recorded a deposit of EUR 9,100',
-      /Lot 9 the.*EUR 9,100$/s,
-    ],
+    ['words put before', 'The deposit of Lot 9 the parties recorded a deposit of EUR 9,100', /Lot 9 the.*EUR 9,100$/s],
     ['words left out', 'deposit for Lot 4 comes to EUR 4,200', /^deposit for Lot 4.*EUR 4,200$/s],
     [
       'other punctuation and case',
