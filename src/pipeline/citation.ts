@@ -22,11 +22,11 @@ export function verifyCitation(
   documents: readonly Document[],
   cited: { readonly document: number; readonly page: number; readonly quote: string },
 ): Citation {
-  const page = documents[cited.document - 1]?.pages[cited.page - 1];
-  const place = { document: cited.document, page: cited.page };
   const quote = cited.quote.trim();
-  const exact = page === undefined ? undefined : findWords(page.text, quote);
-  const range = exact ?? (page === undefined ? undefined : findNearQuote(page.text, quote));
+  const place = { document: cited.document, page: cited.page };
+  const page = documents[cited.document - 1]?.pages[cited.page - 1];
+  const exact = page && findWords(page.text, quote);
+  const range = exact ?? (page && findNearQuote(page.text, quote));
   if (page === undefined || range === undefined)
     return { ...place, start: null, end: null, quote, verified: false, written: null };
   const found = { ...place, start: page.start + range.start, end: page.start + range.end, verified: true };

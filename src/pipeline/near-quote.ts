@@ -48,34 +48,41 @@ interface Place {
   readonly to: number;
 }
 
+/** Nothing aligned yet. Most cells are this one: few words of a page stand in a quote. */
+const nothing: Place = { score: 0, matched: 0, from: 0, to: 0 };
+
 /** For each page word that ends an alignment with a word of the quote, the best one that ends there. */
 function align(page: readonly Word[], said: readonly Word[]): Place[] {
-  const nothing: Place = { score: 0, matched: 0, from: 0, to: 0 };
   const places: Place[] = [];
   let above: Place[] = said.map(() => nothing);
   page.forEach((word, row) => {
     let ends = nothing;
     const current: Place[] = [];
     said.forEach((wanted, column) => {
-      const before = (column > 0 ? above[column - 1] : undefined) ?? nothing;
       let cell = better(skip(above[column] ?? nothing), skip(current[column - 1] ?? nothing));
       if (word.text === wanted.text) {
-        const from = before.score > 0 ? before.from : row;
-        const score = Math.max(before.score, 0) + scoreOf.same;
-        const joined = { score, matched: (before.score > 0 ? before.matched : 0) + 1, from, to: row + 1 };
+        const joined = join(above[column - 1] ?? nothing, row);
         cell = better(joined, cell);
         ends = better(ends, joined);
       }
-      current.push(cell.score > 0 ? cell : nothing);
+      current.push(cell);
     });
-    if (ends.score > 0) places.push(ends);
+    if (ends !== nothing) places.push(ends);
     above = current;
   });
   return places;
 }
 
+/** With a word more that is the same on both sides. */
+function join(before: Place, row: number): Place {
+  const from = before === nothing ? row : before.from;
+  return { score: before.score + scoreOf.same, matched: before.matched + 1, from, to: row + 1 };
+}
+
+/** With a word left out on one side; an alignment that is worth no more than none ends. */
 function skip(place: Place): Place {
-  return { ...place, score: place.score + scoreOf.skipped };
+  const score = place.score + scoreOf.skipped;
+  return score > 0 ? { ...place, score } : nothing;
 }
 
 function better(a: Place, b: Place): Place {

@@ -1,7 +1,8 @@
-import type { ChatMessage, GenerateRequest } from '../engine/index.ts';
+import type { GenerateRequest } from '../engine/index.ts';
 import { reflectionSeed } from './derived-seed.ts';
 import { type Generation, joinEfforts } from './generation.ts';
 import { tryFurther } from './optional-turn.ts';
+import { plainMessage } from './plain-message.ts';
 import { reflectionTurn } from './prompts/reflection.prompt.ts';
 import type { ToolAnswer } from './run-tool-loop.ts';
 
@@ -60,7 +61,7 @@ function buildCheck(
   return {
     ...request,
     id: `${request.id}/reflection`,
-    messages: [...messages, say('assistant', content), say('user', reflectionTurn)],
+    messages: [...messages, plainMessage('assistant', content), plainMessage('user', reflectionTurn)],
     maxTokens: left,
     thinkingBudget: thinkingBudget === null || left === null ? thinkingBudget : Math.min(thinkingBudget, left >> 1),
     sampling: { ...sampling, seed: reflectionSeed(sampling.seed) },
@@ -89,8 +90,4 @@ function joinGenerations(draft: Generation, check: Generation, isWhole: boolean)
     repair: check.repair ?? draft.repair,
     effort: joinEfforts([draft.effort, check.effort]),
   };
-}
-
-function say(role: ChatMessage['role'], content: string): ChatMessage {
-  return { role, content, name: null, reasoning: null, toolCalls: null, toolCallId: null };
 }

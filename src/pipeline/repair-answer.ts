@@ -1,7 +1,8 @@
-import type { ChatMessage, GenerateRequest, GenerateResult } from '../engine/index.ts';
+import type { GenerateRequest, GenerateResult } from '../engine/index.ts';
 import { repairSeed } from './derived-seed.ts';
 import { type Generation, joinEfforts } from './generation.ts';
 import { tryFurther } from './optional-turn.ts';
+import { plainMessage } from './plain-message.ts';
 import type { Generate } from './ports.ts';
 import { buildRepairTurn } from './prompts/repair.prompt.ts';
 import { type GenerationOptions, generateToEnd } from './run-to-end.ts';
@@ -41,8 +42,8 @@ function buildRepairRequest(request: GenerateRequest, result: GenerateResult): G
     id: `${request.id}/repair`,
     messages: [
       ...request.messages,
-      buildMessage('assistant', result.content),
-      buildMessage('user', buildRepairTurn(result.schemaError)),
+      plainMessage('assistant', result.content),
+      plainMessage('user', buildRepairTurn(result.schemaError)),
     ],
     toolChoice: { type: 'auto' },
     sharedMessages: request.messages.length,
@@ -50,8 +51,4 @@ function buildRepairRequest(request: GenerateRequest, result: GenerateResult): G
     thinkingBudget: 0,
     resume: null,
   };
-}
-
-function buildMessage(role: ChatMessage['role'], content: string): ChatMessage {
-  return { role, content, name: null, reasoning: null, toolCalls: null, toolCallId: null };
 }

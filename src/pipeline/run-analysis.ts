@@ -1,10 +1,11 @@
 import type { AnalysisRequest } from '../batch/index.ts';
-import type { ChatMessage, GenerateRequest, ModelCard } from '../engine/index.ts';
+import type { GenerateRequest, ModelCard } from '../engine/index.ts';
 import { buildAnswerSchema } from './answer.schema.ts';
 import type { Coverage } from './coverage.ts';
 import type { Document } from './document/document.ts';
 import type { Generation } from './generation.ts';
 import { type ParsedAnswer, parseJsonAnswer, parseTextAnswer } from './parse-answer.ts';
+import { plainMessage } from './plain-message.ts';
 import { buildDocumentBlock, buildOutlineBlock } from './prompts/document-block.prompt.ts';
 import { buildQuestionBlock } from './prompts/question.prompt.ts';
 import { systemTexts } from './prompts/system.prompt.ts';
@@ -17,15 +18,6 @@ import { presentExt, presentTiming, presentUsage } from './wire.ts';
 /** Longest answer, reasoning included, when the caller names none; with tools, of all turns together. */
 export const defaultAnswerTokens = 1_024;
 export const defaultToolAnswerTokens = 8_192;
-
-const message = (role: ChatMessage['role'], content: string): ChatMessage => ({
-  role,
-  content,
-  name: null,
-  reasoning: null,
-  toolCalls: null,
-  toolCallId: null,
-});
 
 /** Least bytes of text that a token stands for. */
 const bytesPerToken = 2;
@@ -58,9 +50,9 @@ export function buildAnalysisRequest(
     id: line.name,
     tenant: line.tenant,
     messages: [
-      message('system', systemTexts.qa),
-      message('user', isWhole ? buildDocumentBlock(documents) : buildOutlineBlock(documents, outlineLines)),
-      message('user', buildQuestionBlock(request.question, request.answer)),
+      plainMessage('system', systemTexts.qa),
+      plainMessage('user', isWhole ? buildDocumentBlock(documents) : buildOutlineBlock(documents, outlineLines)),
+      plainMessage('user', buildQuestionBlock(request.question, request.answer)),
     ],
     tools: null,
     toolChoice: { type: 'auto' },
