@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { concatBytes, encodeGraph, encodeModel, encodeTensor } from '../../../../src/engine/model/onnx-proto.ts';
+import { emptyGraph, encodeEmptyGraph } from '../../../support/empty-graph.ts';
 
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
 
@@ -15,14 +16,7 @@ describe('encodeTensor', () => {
 
 describe('encodeGraph', () => {
   it('writes nodes with attributes of every kind', () => {
-    const nested = encodeGraph({
-      name: 'g',
-      nodes: [],
-      initializers: new Map(),
-      inputs: [],
-      outputs: [],
-      described: [],
-    });
+    const nested = encodeEmptyGraph('g');
     expect(hex(concatBytes(nested))).toBe('120167');
     const node = {
       name: 'n',
@@ -40,14 +34,7 @@ describe('encodeGraph', () => {
         m: { type: 'strings', value: ['y', 'z'] },
       },
     } as const;
-    const graph = encodeGraph({
-      name: 'G',
-      nodes: [node],
-      initializers: new Map(),
-      inputs: [],
-      outputs: [],
-      described: [],
-    });
+    const graph = encodeGraph({ ...emptyGraph, name: 'G', nodes: [node] });
     const attributes = [
       '0a0166' + '150000803f' + 'a00101',
       '0a0169' + '18ffffffffffffffffff01' + 'a00102',
@@ -70,8 +57,7 @@ describe('encodeGraph', () => {
     ['described', '6a'],
   ] as const)('writes %s with fixed and named dimensions', (kind, field) => {
     const values = [{ name: 'x', type: 'int64', dims: [5, 'n'] }] as const;
-    const none = { inputs: [], outputs: [], described: [] };
-    const graph = encodeGraph({ name: 'G', nodes: [], initializers: new Map(), ...none, [kind]: values });
+    const graph = encodeGraph({ ...emptyGraph, name: 'G', [kind]: values });
     const shape = '0a020805' + '0a0312016e';
     const tensorType = `0807${'12'}${'09'}${shape}`;
     const type = `0a0d${tensorType}`;
@@ -81,14 +67,7 @@ describe('encodeGraph', () => {
 
 describe('encodeModel', () => {
   it('writes version, producer, graph and operator sets', () => {
-    const graph = encodeGraph({
-      name: 'g',
-      nodes: [],
-      initializers: new Map(),
-      inputs: [],
-      outputs: [],
-      described: [],
-    });
+    const graph = encodeEmptyGraph('g');
     const model = encodeModel({ irVersion: 11, producer: 'p', opsets: { '': 24, x: 1 }, graph });
     expect(hex(concatBytes(model))).toBe('080b' + '120170' + '3a03120167' + '42040a001018' + '42050a01781001');
     expect(model.byteLength).toBe(concatBytes(model).byteLength);

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { concatBytes, encodeGraph, encodeModel, encodeStringEntry } from '../../../../src/engine/model/onnx-proto.ts';
+import { concatBytes, encodeModel, encodeStringEntry } from '../../../../src/engine/model/onnx-proto.ts';
 import { mapField } from '../../../../src/engine/model/proto-reader.ts';
+import { encodeEmptyGraph } from '../../../support/empty-graph.ts';
 
 const text = new TextDecoder();
 
@@ -24,14 +25,7 @@ describe('mapField', () => {
   });
 
   it('passes over numbers of every wire type', () => {
-    const graph = encodeGraph({
-      name: 'g',
-      nodes: [],
-      initializers: new Map(),
-      inputs: [],
-      outputs: [],
-      described: [],
-    });
+    const graph = encodeEmptyGraph('g');
     const model = concatBytes(encodeModel({ irVersion: 11, producer: 'quire', opsets: { '': 24 }, graph }));
     const met: string[] = [];
     mapField(model, 2, (name) => {
