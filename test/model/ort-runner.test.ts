@@ -68,6 +68,25 @@ describe('openOrtRunner', () => {
     expect(all.latents.length).toBe(3 * 5 * 40);
   });
 
+  it('gives several sequences the same rows whether all want equally many of their last ones or not', async () => {
+    const shorter = [2, 7, 1, 8];
+    const run = async (wanted: readonly number[], others: readonly number[] = tokenIds) => {
+      const [one = 0, other = 0] = wanted;
+      const sequences = [
+        { tokenIds, start: 0, wanted: one },
+        { tokenIds: others, start: 3, wanted: other },
+      ];
+      const { logits } = await runner.run(step({ sequences, suffix: new LatentBuffer(3, 40, 512).view(512) }));
+      return [logits.slice(0, one * 64), logits.slice(one * 64)] as const;
+    };
+    const [first, second] = await run([5, 5]);
+    expect(await run([2, 2])).toEqual([first.slice(3 * 64), second.slice(3 * 64)]);
+    expect(await run([1, 1])).toEqual([first.slice(4 * 64), second.slice(4 * 64)]);
+    expect(await run([1, 4])).toEqual([first.slice(4 * 64), second.slice(64)]);
+    const [, ofShorter] = await run([5, 4], shorter);
+    expect(await run([2, 2], shorter)).toEqual([first.slice(3 * 64), ofShorter.slice(2 * 64)]);
+  });
+
   it('leaves the arrays it reads unchanged and ignores rows it must not see', async () => {
     const noise = (): Float32Array[] =>
       Array.from({ length: 3 }, (_, layer) =>
