@@ -19,7 +19,7 @@ import {
   type ModelFigures,
   machineHead,
 } from './report.ts';
-import { choiceRows, measureOrder, type RowId, rowIds } from './rows.ts';
+import { choiceRows, measureOrder, type RowId, rowIds, shortRows } from './rows.ts';
 import { outOfTime, runChild } from './run-child.ts';
 import { type ModelName, modelNames, modelShapes } from './shapes.ts';
 
@@ -161,11 +161,11 @@ class Comparison {
   async #measurePeer(files: ModelFiles, rows: readonly RowId[]): Promise<Pick<ModelFigures, 'flash' | 'plain'>> {
     const llama = (flashAttention: boolean, part: readonly RowId[]) =>
       this.#run(files, { type: 'llama', flashAttention }, part);
-    const short = rows.filter((id) => choiceRows.includes(id));
-    const long = rows.filter((id) => !choiceRows.includes(id));
+    const short = rows.filter((id) => shortRows.includes(id));
+    const long = rows.filter((id) => !shortRows.includes(id));
     const flash = await llama(true, short);
     const plain = await llama(false, short);
-    const isFlash = isFaster(flash, plain);
+    const isFlash = isFaster(choiceOf(flash), choiceOf(plain));
     const further = await llama(isFlash, long);
     const both = new Map([...(isFlash ? flash : plain), ...further]);
     return isFlash ? { flash: both, plain } : { flash, plain: both };
@@ -207,6 +207,9 @@ class Comparison {
     return results;
   }
 }
+
+const choiceOf = (figures: EngineFigures): EngineFigures =>
+  new Map([...figures].filter(([id]) => choiceRows.includes(id)));
 
 function nameOf(engine: EngineJob['engine']): string {
   return engine.type === 'quire'

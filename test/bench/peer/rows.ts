@@ -143,5 +143,7 @@ export const measureOrder: readonly RowId[] = [
   'prefill-8192',
 ];
 
-/** A few seconds, prefill and decode: they tell which of the peer's settings the other rows are measured with. */
-export const choiceRows: readonly RowId[] = ['prefill-512', 'decode-1'];
+/** A few seconds each: measured with both settings of the peer. */
+export const shortRows: readonly RowId[] = ['prefill-512', 'decode-1', 'decode-8-shared'];
+/** Those that attend to many tokens, as the other rows do: they tell which setting those are measured with. */
+export const choiceRows: readonly RowId[] = ['prefill-512', 'decode-8-shared'];
