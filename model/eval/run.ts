@@ -42,7 +42,9 @@ const report = buildReport(await session.run(), options.precision, machine);
 process.stdout.write(`${renderReport(report)}\n`);
 if (options.out !== null) await writeReport(options.out, report);
 if (report.cache !== null && report.cache.identical < report.cache.questions) {
-  process.stderr.write('answers behind cached pages differ from those without: see the table\n');
+  process.stderr.write(
+    'answers behind cached pages differ from those without, or were not read as meant: see the table\n',
+  );
   process.exitCode = 1;
 }
 

@@ -135,16 +135,16 @@ export class Session {
       : pair(`${set.name}: without and with reflection`, before.answers, after.answers);
   }
 
-  /** Documents that were read before. */
+  /** Each document is read once more first: other sets may have taken the room of its pages since. */
   async #askForCache(product: OpenedProduct): Promise<readonly Again[]> {
     const places = this.#sets
       .filter(({ goal }) => cachedGoals.has(goal))
       .flatMap(({ documents }) => documents.map((document) => ({ document, question: document.questions[0] })));
     const again: Again[] = [];
     for (const { document, question } of spread(places, this.#options.cached)) {
-      if (question !== undefined) {
-        again.push({ document, question, cached: await product.ask(document, question) });
-      }
+      if (question === undefined) continue;
+      await product.ask(document, question);
+      again.push({ document, question, cached: await product.ask(document, question) });
     }
     return again;
   }

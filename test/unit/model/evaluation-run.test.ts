@@ -79,11 +79,12 @@ describe('a session', () => {
   const short = setOf('short document', 'evidence', [3]);
   const sets = [short, setOf('1K tokens', '1K', [2, 2]), setOf('16K tokens by search', '16K', [2])];
 
-  /** Right where `isRight` says so; a page is cached unless the product keeps none. */
+  /** Right where `isRight` says so; pages are kept of the document read last, unless the product keeps none. */
   function setUp(isRight: (question: EvaluationQuestion, precision: Precision, reflect: boolean) => boolean) {
     const opened: [Precision, boolean][] = [];
     const lines: string[] = [];
     let closed = 0;
+    let kept: unknown = null;
     const session = new Session(
       options,
       sets,
@@ -91,15 +92,18 @@ describe('a session', () => {
         opened.push([precision, prefixCache]);
         return {
           card: { id: 'nano', digest: 'd' } as never,
-          ask: async (_, question, { reflect = false } = {}) =>
-            reply({
+          ask: async (document, question, { reflect = false } = {}) => {
+            const isKept = prefixCache && kept === document;
+            kept = document;
+            return reply({
               answer: isRight(question, precision, reflect) ? question.answer : 'EUR 9',
               usage: {
                 prompt_tokens: 100,
                 completion_tokens: 10,
-                prompt_tokens_details: { cached_tokens: prefixCache ? 64 : 0 },
+                prompt_tokens_details: { cached_tokens: isKept ? 64 : 0 },
               },
-            }),
+            });
+          },
           close: async () => {
             closed++;
           },
