@@ -23,6 +23,7 @@ const generateCheckpoint = Type.Object({
   tokenIds: Type.Array(count),
   draws: count,
   logprobs,
+  isLed: Type.Optional(Type.Boolean()),
   cachedTokens: count,
   cacheMiss,
   pages: Type.Array(Type.String()),

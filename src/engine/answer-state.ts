@@ -23,7 +23,7 @@ export interface AnswerPrompt {
   readonly maxTokens: number;
 }
 
-export type SavedAnswer = Pick<GenerateCheckpoint, 'tokenIds' | 'draws' | 'logprobs'>;
+export type SavedAnswer = Pick<GenerateCheckpoint, 'tokenIds' | 'draws' | 'logprobs' | 'isLed'>;
 
 export type AnswerResult = Pick<
   GenerateResult,
@@ -64,14 +64,19 @@ function checkRequest({ logprobs, stop }: GenerateRequest): void {
  * A1. Outside text nothing without text is ever sampled but what the phase allows (end of thought, stop, tool markers).
  * A2. The grammar sees exactly the tokens of the answer phase.
  * A3. `takeForced` tokens count as completion tokens, as if the model had written them.
- * A4. The state follows from the request and the token log alone; with the numbers drawn, so does everything after it.
+ * A4. The state follows from the request and the token log, and from whether the answer was led to its end; with the
+ *     numbers drawn, so does everything after it.
  * A5. What can follow is decided by the state before a token; a token that is forced is never sampled.
+ * A6. An answer with a form ends whole where its tokens are enough for one: a token behind which they would not be is
+ *     replaced by the next on the shortest way to the end, and the answer's end counts as one by `length`.
  */
 export class AnswerState {
   readonly #deps: AnswerDeps;
   readonly #request: GenerateRequest;
   readonly #prompt: AnswerPrompt;
   readonly #grammar: Grammar | null;
+  /** Of the answer's form; null: it has none. */
+  readonly #leastTokens: number | null;
   readonly #plan: ToolPlan | null;
   readonly #text: AnswerText;
   readonly #stepLogprobs: StepLogprobs | null;
@@ -81,6 +86,7 @@ export class AnswerState {
   #section: ToolSection | null = null;
   #thinkTokens = 0;
   #contentTokens = 0;
+  #isLed = false;
   #ending: GenerateResult['finishReason'] | null = null;
 
   constructor(
@@ -94,6 +100,7 @@ export class AnswerState {
     this.#request = request;
     this.#prompt = prompt;
     this.#grammar = grammar;
+    this.#leastTokens = grammar?.leastTokens() ?? null;
     this.#plan = plan;
     this.#text = new AnswerText(deps.tokenizer, request.stop, request.logprobs !== null);
     this.#stepLogprobs = request.logprobs === null ? null : new StepLogprobs(request.logprobs);
@@ -149,7 +156,7 @@ export class AnswerState {
     const hasLogprob = this.#stepLogprobs !== null && this.#phase === 'answer';
     if (hasLogprob) this.#stepLogprobs.capture(logits);
     this.#mask(logits);
-    const id = this.#sampler.sample(logits);
+    const id = this.#fit(this.#sampler.sample(logits));
     this.#take(id, hasLogprob && this.#isContent(id) ? this.#readLogprob(this.#stepLogprobs, id) : null);
     return id;
   }
@@ -165,6 +172,7 @@ export class AnswerState {
       tokenIds: [...this.#log],
       draws: this.#sampler.draws,
       logprobs: logprobs === null ? null : [...logprobs],
+      isLed: this.#isLed,
     };
   }
 
@@ -173,8 +181,9 @@ export class AnswerState {
    * a delta yet: the next one begins at the start.
    * @throws `corrupt.record` when the log does not fit the request
    */
-  restore({ tokenIds, draws, logprobs }: SavedAnswer): void {
+  restore({ tokenIds, draws, logprobs, isLed = false }: SavedAnswer): void {
     invariant(this.#log.length === 0, 'an answer was restored that has begun already');
+    this.#isLed = isLed;
     this.#sampler = this.#openSampler(draws);
     let sampled = 0;
     for (const [index, id] of tokenIds.entries()) {
@@ -196,7 +205,8 @@ export class AnswerState {
   result(): AnswerResult {
     const { reasoning, content, toolCalls, keptLogprobs } = this.#text;
     const finishReason = this.#ending ?? 'length';
-    const answer = { content, toolCalls, finishReason, hasSection: this.#section !== null };
+    const isWhole = this.#grammar?.isComplete() === true;
+    const answer = { content, toolCalls, finishReason, hasSection: this.#section !== null, isWhole };
     return {
       reasoning,
       content,
@@ -216,8 +226,18 @@ export class AnswerState {
     if (this.#phase === 'answer') return this.#plan?.isRequired === true ? this.#plan.markers.sectionStart : null;
     const { thinkStart, thinkEnd } = this.#deps.special;
     if (this.#log.length === 0) return thinkStart;
+    return this.#isThoughtSpent() || this.#isThoughtInTheWay() ? thinkEnd : null;
+  }
+
+  #isThoughtSpent(): boolean {
     const budget = this.#request.thinkingBudget;
-    return budget !== null && this.#thinkTokens >= budget ? thinkEnd : null;
+    return budget !== null && this.#thinkTokens >= budget;
+  }
+
+  /** No more tokens are left than the answer's form takes at the least. */
+  #isThoughtInTheWay(): boolean {
+    const least = this.#leastTokens;
+    return least !== null && this.remainingTokens === least + 1;
   }
 
   /** Tokens without text that the phase allows, outside of grammars. */
@@ -247,6 +267,13 @@ export class AnswerState {
       const logit = kept[index];
       if (logit !== undefined) logits[id] = logit;
     }
+  }
+
+  #fit(id: number): number {
+    if (this.#phase !== 'answer' || this.#section !== null || this.#grammar === null || !this.#isContent(id)) return id;
+    const fitting = this.#grammar.fit(id, this.remainingTokens);
+    if (fitting !== id) this.#isLed = true;
+    return fitting;
   }
 
   /** The same as `#mask` says, for one token; where a grammar decides, it does so when it takes the token. */
@@ -289,7 +316,7 @@ export class AnswerState {
 
   /** Moves on by a token; throws `bug.invariant`, and leaves the state as it was, for one that cannot follow. */
   #advance(id: number): void {
-    const { thinkStart, thinkEnd, stopIds } = this.#deps.special;
+    const { stopIds } = this.#deps.special;
     if (this.#section !== null) {
       this.#section.accept(id);
       if (this.#section.hasEnded) this.#ending = 'tool_calls';
@@ -297,13 +324,20 @@ export class AnswerState {
       this.#section = new ToolSection(this.#plan, this.#deps.tokenizer, this.#deps.grammars);
       this.#phase = 'tools';
     } else if (this.#phase === 'think') {
-      if (stopIds.includes(id)) this.#ending = 'stop';
-      else if (id === thinkEnd) this.#phase = 'answer';
-      else if (id !== thinkStart) this.#thinkTokens++;
+      this.#think(id);
     } else {
       this.#grammar?.accept(id);
-      if (stopIds.includes(id) || this.#grammar?.isComplete() === true) this.#ending = 'stop';
+      if (stopIds.includes(id) || this.#grammar?.isComplete() === true) this.#ending = this.#isLed ? 'length' : 'stop';
     }
+  }
+
+  #think(id: number): void {
+    const { thinkStart, thinkEnd, stopIds } = this.#deps.special;
+    if (stopIds.includes(id)) this.#ending = 'stop';
+    else if (id === thinkEnd) {
+      if (this.#isThoughtInTheWay() && !this.#isThoughtSpent()) this.#isLed = true;
+      this.#phase = 'answer';
+    } else if (id !== thinkStart) this.#thinkTokens++;
   }
 
   #readLogprob(step: StepLogprobs, id: number): TokenLogprob {

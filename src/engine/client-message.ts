@@ -68,6 +68,7 @@ const resume = record({
   tokenIds: listOf(isNumber),
   draws: isNumber,
   logprobs: orNull(listOf(isAnyRecord)),
+  isLed: (value) => value === undefined || isFlag(value),
   cachedTokens: isNumber,
   cacheMiss: orNull(isText),
   pages: listOf(isText),

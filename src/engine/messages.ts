@@ -124,6 +124,8 @@ export interface GenerateCheckpoint {
   /** Random numbers drawn so far: the whole state of the sampler. */
   readonly draws: number;
   readonly logprobs: readonly TokenLogprob[] | null;
+  /** Tokens were put in the place of others so that the answer's form ends within its tokens. Older checkpoints leave it out. */
+  readonly isLed?: boolean;
   /** What the bill says of the prompt, which no interruption changes. */
   readonly cachedTokens: number;
   readonly cacheMiss: CacheMiss;

@@ -103,6 +103,13 @@ export interface GrammarCompiler {
 export interface Grammar {
   /** Sets the logits of every token that cannot come next to -Infinity. @throws `input.schema` when none can */
   mask(logits: Float32Array): void;
+  /**
+   * The token, where the text can still end within so many tokens, this one counted, or could not have before; else the
+   * next one on the shortest way to its end.
+   */
+  fit(id: number, tokens: number): number;
+  /** Tokens of the shortest end of the text; null: the tokenizer cannot write it. */
+  leastTokens(): number | null;
   /** Feeds the token that was chosen. Throws `bug.invariant` for one the mask excludes. */
   accept(id: number): void;
   /** The text so far is complete and only a stop token may follow. */

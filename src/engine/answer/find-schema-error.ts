@@ -8,6 +8,8 @@ export interface FinishedAnswer {
   readonly toolCalls: readonly GeneratedToolCall[];
   readonly finishReason: GenerateResult['finishReason'];
   readonly hasSection: boolean;
+  /** A form that was asked for is complete. */
+  readonly isWhole: boolean;
 }
 
 /**
@@ -15,10 +17,9 @@ export interface FinishedAnswer {
  * `uniqueItems`, are for the finished answer; one that was cut off breaks everything. Null: nothing.
  */
 export function findSchemaError(answer: FinishedAnswer, format: AnswerFormat, plan: ToolPlan | null): string | null {
-  const { content, toolCalls, finishReason, hasSection } = answer;
-  const isCutOff =
-    finishReason === 'length' && (hasSection || plan?.isRequired === true || format.type === 'json-schema');
-  if (isCutOff) return 'the answer was cut off at its token limit';
+  const { content, toolCalls, finishReason, hasSection, isWhole } = answer;
+  const hasForm = hasSection || plan?.isRequired === true || format.type === 'json-schema';
+  if (finishReason === 'length' && hasForm && !isWhole) return 'the answer was cut off at its token limit';
   if (!hasSection) return format.type === 'json-schema' ? validateText(format.schema, content) : null;
   for (const { id, name, arguments: text } of toolCalls) {
     const schema = plan?.tools.find((tool) => tool.name === name)?.schema;

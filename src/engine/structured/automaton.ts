@@ -9,7 +9,7 @@ export interface Stack {
   readonly children: Map<number, Stack>;
 }
 
-interface Position {
+export interface Position {
   readonly state: number;
   readonly stack: Stack;
 }
@@ -74,6 +74,12 @@ export class Automaton {
     const byteClass = this.#byteClasses.of[byte] as number;
     const known = node.next[byteClass];
     return known === undefined ? this.#advance(node, byte, byteClass) : known;
+  }
+
+  /** A byte of each edge that leads on. */
+  listBytes(node: Node): readonly number[] {
+    const edges = node.positions.flatMap(({ state }) => this.#network.states[state]?.bytes ?? []);
+    return [...new Set(edges.map(({ low }) => low))].sort((a, b) => a - b);
   }
 
   #open(): Node {

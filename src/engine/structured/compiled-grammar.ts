@@ -4,6 +4,7 @@ import { checkSchema, type SchemaObject } from './json-schema.ts';
 import { MaskFinder } from './mask-finder.ts';
 import { NodeClasses } from './node-classes.ts';
 import { compileSchemaGrammar } from './schema-grammar.ts';
+import { ShortestEnd } from './shortest-end.ts';
 import { StateClasses } from './state-classes.ts';
 import type { TokenTrie } from './token-trie.ts';
 
@@ -15,6 +16,7 @@ const nodeBytes = 600;
 export class CompiledGrammar {
   readonly automaton: Automaton;
   readonly masks: MaskFinder;
+  readonly ends: ShortestEnd;
   readonly #networkBytes: number;
 
   /** @throws `input.schema` for a schema that is none, that nothing can satisfy, or that is too large */
@@ -27,6 +29,7 @@ export class CompiledGrammar {
       return new AppError('input.schema', what, { param: 'schema' });
     });
     const classes = new NodeClasses(new StateClasses(network, shortest), shortest, trie.longest);
+    this.ends = new ShortestEnd(this.automaton, shortest, trie);
     this.masks = new MaskFinder(trie, this.automaton, classes);
     this.#networkBytes = network.states.length * stateBytes;
   }

@@ -74,20 +74,40 @@ export class TokenGrammar implements Grammar {
     applyMask(logits, mask, this.#trie, ends);
   }
 
+  fit(id: number, tokens: number): number {
+    const { ends } = this.#compiled;
+    const after = this.#walk(id);
+    // an end token, or one that the mask excludes
+    if (after === null || ends.bytes(after) <= tokens - 1) return id;
+    const [then, now] = [ends.tokens(after), ends.tokens(this.#node)];
+    if (now === null || now.length > tokens || (then !== null && then.length <= tokens - 1)) return id;
+    return now[0] ?? id;
+  }
+
+  leastTokens(): number | null {
+    return this.#compiled.ends.tokens(this.#node)?.length ?? null;
+  }
+
   accept(id: number): void {
     if (!this.#hasEnded && this.#node.accepting && this.#endIds.includes(id)) {
       this.#hasEnded = true;
       return;
     }
-    const isToken = !this.#hasEnded && id >= 0 && id < this.#tokenizer.vocabularySize;
-    const bytes = isToken ? this.#tokenizer.tokenBytes(id) : new Uint8Array(0);
-    let node: Node | null = bytes.length === 0 ? null : this.#node;
-    for (const byte of bytes) node = node === null ? null : this.#compiled.automaton.step(node, byte);
+    const node = this.#hasEnded ? null : this.#walk(id);
     invariant(node !== null, `token ${id} was chosen although the grammar excludes it`);
     this.#node = node;
   }
 
   isComplete(): boolean {
     return this.#node.accepting && this.#node.positions.length === 0;
+  }
+
+  /** Where the token leads; null: nowhere. */
+  #walk(id: number): Node | null {
+    const isToken = id >= 0 && id < this.#tokenizer.vocabularySize;
+    const bytes = isToken ? this.#tokenizer.tokenBytes(id) : new Uint8Array(0);
+    let node: Node | null = bytes.length === 0 ? null : this.#node;
+    for (const byte of bytes) node = node === null ? null : this.#compiled.automaton.step(node, byte);
+    return node;
   }
 }

@@ -76,6 +76,21 @@ export class TokenTrie {
     return bits;
   }
 
+  /** The longest token that stands in the text from `start` on; null: none does. */
+  longestToken(text: ArrayLike<number>, start: number): { readonly id: number; readonly length: number } | null {
+    let found: { readonly id: number; readonly length: number } | null = null;
+    let [place, end] = [0, this.bytes.length];
+    for (let at = start; at < text.length; at++) {
+      while (place < end && this.bytes[place] !== text[at]) place = this.subtreeEnds[place] as number;
+      if (place >= end) break;
+      const [first, behind] = [this.tokenStarts[place] as number, this.tokenStarts[place + 1] as number];
+      if (first < behind) found = { id: this.ids[first] as number, length: at - start + 1 };
+      end = this.subtreeEnds[place] as number;
+      place++;
+    }
+    return found;
+  }
+
   #countPlain(): readonly [Uint16Array, Uint16Array] {
     const characters = new Uint16Array(this.ids.length).fill(notPlain);
     const longest = new Uint16Array(this.bytes.length);

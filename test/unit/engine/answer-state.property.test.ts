@@ -115,6 +115,14 @@ function runToEnd(answer: AnswerState, noise: number): readonly GenerateDelta[] 
   return deltas;
 }
 
+function readJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
 const throughJson = (saved: SavedAnswer): SavedAnswer => JSON.parse(JSON.stringify(saved)) as SavedAnswer;
 
 describe('AnswerState', () => {
@@ -192,10 +200,40 @@ describe('AnswerState', () => {
         for (const stop of request.stop) expect(content).not.toContain(stop);
         expect(logprobs === null).toBe(request.logprobs === null);
         const hasForm = request.toolChoice.type !== 'auto' || request.format.type === 'json-schema';
-        if (finishReason === 'length' && hasForm) expect(schemaError).toMatch(/cut off/);
+        const isWhole = request.format.type === 'json-schema' && readJson(content) !== undefined;
+        if (finishReason === 'length' && hasForm && !isWhole) expect(schemaError).toMatch(/cut off/);
       }),
       { seed: 14, numRuns: 150 },
     );
+  });
+
+  it('ends JSON whole whenever its tokens are enough for the shortest', () => {
+    const item = {
+      type: 'object',
+      properties: { s: { type: 'string' }, n: { type: 'integer' } },
+      required: ['s', 'n'],
+    };
+    const nested = {
+      type: 'object',
+      properties: { s: { type: 'string', maxLength: 40 }, l: { type: 'array', items: item }, b: { type: 'boolean' } },
+      required: ['s', 'l', 'b'],
+    };
+    const opening = 2;
+    const least = opening + '{"s":"","l":[],"b":true}'.length;
+    let led = 0;
+    fc.assert(
+      fc.property(anyCase, fc.integer({ min: least, max: least + 60 }), ({ request, noise }, maxTokens) => {
+        const asked = { ...request, stop: [], tools: null, toolChoice: { type: 'auto' } as const, thinkingBudget: 0 };
+        const answer = openTestAnswer({ ...asked, format: { type: 'json-schema', schema: nested } }, maxTokens);
+        runToEnd(answer, noise);
+        const { content, finishReason, schemaError } = answer.result();
+        expect(schemaError).toBeNull();
+        expect(validateJson(nested, JSON.parse(content))).toBeNull();
+        if (finishReason === 'length') led++;
+      }),
+      { seed: 16, numRuns: 200 },
+    );
+    expect(led).toBeGreaterThan(50);
   });
 
   it('ends in the form that was asked for: calls with their names and numbers, or JSON', () => {

@@ -111,6 +111,63 @@ describe('AnswerState, end', () => {
     }
   });
 
+  it('ends its JSON whole where the tokens are enough for one, and says that the limit had a part in it', () => {
+    const before = 2;
+    const shorten = (wanted: string, tokens: number, format = pair) => {
+      const answer = openTestAnswer({ format }, before + tokens);
+      writeTokens(answer, encodeParts(wanted));
+      const { content, finishReason, schemaError } = answer.result();
+      return [content, finishReason, schemaError];
+    };
+    const cutOff = 'the answer was cut off at its token limit';
+    // a token a byte: the second digit would not leave enough
+    expect(shorten('{"a":12,"b":true}', 16)).toEqual(['{"a":1,"b":true}', 'length', null]);
+    // what fits is the model's own
+    expect(shorten('{"a":1,"b":false}', 17)).toEqual(['{"a":1,"b":false}', 'stop', null]);
+    expect(shorten('{"a":1,"b":false}', 16)).toEqual(['{"a":1,"b":true}', 'length', null]);
+    // too few for any: as far as it goes
+    expect(shorten('{"a":12,"b":true}', 15)).toEqual(['{"a":12,"b":tru', 'length', cutOff]);
+    const texts = schemaFormat({ type: 'array', items: { type: 'string', maxLength: 200 }, maxItems: 9 });
+    expect(shorten(`["${'PV '.repeat(60)}`, 20, texts)).toEqual([
+      `["${'PV '.repeat(60).slice(0, 16)}"]`,
+      'length',
+      null,
+    ]);
+    // a character of three bytes is not left half written
+    expect(shorten('["漢漢漢漢"]', 10, texts)).toEqual(['["漢漢"]', 'length', null]);
+  });
+
+  it('closes a thought while there is room for the shortest answer', () => {
+    const least = '{"a":1,"b":true}'.length;
+    const answer = openTestAnswer({ format: pair, thinkingBudget: null }, 10 + least);
+    writeTokens(answer, [...encodeParts('hm'.repeat(4)), ...encodeParts('{"a":1,"b":false}')]);
+    expect(answer.result()).toMatchObject({
+      reasoning: 'hm'.repeat(4),
+      content: '{"a":1,"b":true}',
+      finishReason: 'length',
+      schemaError: null,
+    });
+    // nothing is gained where there never was room
+    const none = openTestAnswer({ format: pair, thinkingBudget: null }, least);
+    writeTokens(none, encodeParts('hm'.repeat(20)));
+    expect(none.result()).toMatchObject({ content: '', finishReason: 'length' });
+  });
+
+  it('knows after a restart that the limit had a part in the end', () => {
+    const format = schemaFormat({ type: 'array', items: { type: 'string', maxLength: 200 } });
+    const whole = openTestAnswer({ format }, 12);
+    const text = encodeParts(`["aaaaaaaaaaaaaaaaaaaaa`);
+    writeTokens(whole, text);
+    expect(whole.result()).toMatchObject({ content: '["aaaaaa"]', finishReason: 'length', schemaError: null });
+    const stopped = openTestAnswer({ format }, 12);
+    writeTokens(stopped, text.slice(0, 9));
+    expect(stopped.ended).toBe(false);
+    const resumed = openTestAnswer({ format }, 12);
+    resumed.restore(JSON.parse(JSON.stringify(stopped.save())));
+    writeTokens(resumed, encodeParts(']'));
+    expect(resumed.result()).toEqual(whole.result());
+  });
+
   it('stays under its grammar whatever the model wants', () => {
     const answer = openTestAnswer({ format: pair });
     writeTokens(
