@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from . import names
-from .attributes import Attribute, attribute
+from . import words
+from .attributes import Attribute, attribute, attribute_types
 from .dialogue import Document, Page
 from .draw import Draw
-from .facts import Fact, Grid, fill_grid
+from .facts import MAKERS, Fact, Grid, fill_grid
 from .kinds import Kind, find_kinds
 from .kinds.kind import fill_slots
-from .statements import LEVELS, Statement, fill
+from .kinds.wide import draw_wide
+from .statements import LEVELS, Statement, fill, with_article
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,8 @@ class DocumentForm:
     held_out_kinds: bool = False
     #: share of the paragraphs without facts that are chapters of their own
     loose: float = 0.5
+    #: share of documents of no kind, with names and words from an open vocabulary
+    wide: float = 0.0
 
 
 @dataclass
@@ -55,7 +58,7 @@ class Built:
 
 
 def compose(draw: Draw, form: DocumentForm) -> Built:
-    kind = draw.choice(find_kinds(form.held_out_kinds))
+    kind = draw_wide(draw) if draw.chance(form.wide) else draw.choice(find_kinds(form.held_out_kinds))
     target = draw.randint(*form.chars)
     taken: set[str] = set()
     grids, chapters = [], []
@@ -73,14 +76,15 @@ def compose(draw: Draw, form: DocumentForm) -> Built:
 
 def _draw_grid(draw: Draw, kind: Kind, form: DocumentForm, style: str, taken: set[str]) -> Grid:
     entity_type = draw.choice(kind.entity_types)
-    entities = draw.distinct(lambda: names.MAKERS[entity_type](draw), draw.randint(*form.entities))
+    entities = draw.distinct(lambda: MAKERS[entity_type](draw), draw.randint(*form.entities))
     types = list(kind.attributes)
-    if draw.chance(form.one_type):
+    # the columns of a table of the world are of several types
+    if draw.chance(form.one_type * (0.5 if kind.varied and style == "table" else 1)):
         types = [draw.choice(types)]
 
     def about() -> Attribute:
         type_name = draw.choice(types)
-        if draw.chance(0.3):
+        if draw.chance(0.3) and type_name in attribute_types():
             return attribute(draw, type_name)
         noun = draw.choice(kind.attributes[type_name])
         return Attribute(f"{draw.choice(_PREFIXES)} {noun}" if draw.chance(0.4) else noun, type_name)
@@ -97,6 +101,8 @@ _PREFIXES = "agreed initial revised new provisional yearly monthly joint special
 def _prose(draw: Draw, kind: Kind, grid: Grid, form: DocumentForm) -> list[Block]:
     """A sentence a fact, in paragraphs with other sentences between."""
     templates = LEVELS[form.level] + (kind.statements * 2 if form.level > 1 else ())
+    if kind.varied:
+        return _runs(draw, kind, grid, templates)
     statements = [_fill_kind(draw, draw.choice(templates), fact) for fact in grid.facts]
     draw.shuffle(statements)
     blocks, waiting = [], statements
@@ -110,8 +116,33 @@ def _prose(draw: Draw, kind: Kind, grid: Grid, form: DocumentForm) -> list[Block
     return blocks
 
 
+def _runs(draw: Draw, kind: Kind, grid: Grid, templates: tuple[str, ...]) -> list[Block]:
+    """An attribute a paragraph, as people write: the entities in turn, in words that may stay the same."""
+    blocks = []
+    for about in grid.attributes:
+        ways = draw.some(templates, draw.choice((1, 1, 2, 9)))
+        made = [_fill_kind(draw, _lengthen(draw, draw.choice(ways)), one) for one in grid.facts if one.attribute == about]
+        if not made:
+            continue
+        sentences = [one.text for one in made]
+        for _ in range(draw.randint(0, 2)):
+            sentences.insert(draw.randint(0, len(sentences)), fill_slots(draw, draw.choice(kind.filler)))
+        blocks.append(Block(" ".join(sentences), made))
+    return blocks
+
+
+def _lengthen(draw: Draw, template: str) -> str:
+    """The sentence with more before or behind what is asked for."""
+    if template.endswith("|.") and draw.chance(0.25):
+        template = f"{template[:-1]}{draw.choice((', which', ', because', ', since', ' when', ' although'))} {words.clause(draw)}."
+    if template.startswith("The |") and draw.chance(0.2):
+        begin = draw.choice(("By then t", "From {n} May on t", "In clause {n} t", "For the time being t", "Since {n} June t"))
+        template = f"{begin}{template[1:]}"
+    return template
+
+
 def _fill_kind(draw: Draw, template: str, fact: Fact) -> Statement:
-    return fill(template.replace("{n}", str(draw.randint(2, 40))), fact)
+    return fill(with_article(draw, template.replace("{n}", str(draw.randint(2, 40))), fact), fact)
 
 
 def _register(draw: Draw, kind: Kind, grid: Grid, form: DocumentForm) -> list[Block]:
@@ -129,11 +160,24 @@ def _table(draw: Draw, kind: Kind, grid: Grid, form: DocumentForm) -> list[Block
     corner = {"person": "Name", "company": "Company", "place": "Place", "street": "Address"}.get(
         grid.entity_type, "Item"
     )
-    header = "| " + " | ".join([corner, *(about.phrase for about in grid.attributes)]) + " |"
-    lines, statements = [header, "|" + "---|" * (len(grid.attributes) + 1)], []
+    heads = [about.phrase for about in grid.attributes]
+    place = None
+    if kind.varied:
+        corner = draw.choice(("Item", "Name", "No.", "Region", "Service", "Grade", "Position", words.topic(draw)))
+        if draw.chance(0.7):
+            heads = [head[0].upper() + head[1:] for head in heads]
+        if draw.chance(0.35):
+            # a column that nobody asks for
+            place = draw.randint(1, len(heads) + 1)
+            heads.insert(place - 1, draw.choice(("Remarks", "Status", "Note", words.topic(draw))))
+    header = "| " + " | ".join([corner, *heads]) + " |"
+    lines, statements = [header, "|" + "---|" * (len(heads) + 1)], []
     for entity in grid.entities:
         facts = [grid.find(entity, about) for about in grid.attributes]
-        row = "| " + " | ".join([entity, *(fact.value.text for fact in facts if fact)]) + " |"
+        cells = [entity, *(fact.value.text for fact in facts if fact)]
+        if place is not None:
+            cells.insert(place, draw.choice(("open", "closed", "yes", "no", words.phrase(draw), words.clause(draw))))
+        row = "| " + " | ".join(cells) + " |"
         lines.append(row)
         statements += [Statement(fact, row, row, style="table", lead=(header,)) for fact in facts if fact]
     return [Block("\n".join(lines), statements)]
@@ -184,9 +228,14 @@ def _assemble(draw: Draw, kind: Kind, chapters: list[list[Block]], target: int, 
         else:
             chapters.insert(draw.randint(0, len(chapters)), [Block(text)])
         filler -= len(text) + 30
+    numbered = kind.varied and draw.chance(0.4)
     for number, chapter in enumerate(chapters, start=1):
         if len(chapters) > 1 or draw.chance(0.5):
             blocks.append(Block(f"# {number}. {draw.choice(kind.headings)}", heading=True))
+        if numbered:
+            for part, block in enumerate(chapter, start=1):
+                if block.text[0] not in "#|-*":
+                    block.text = f"{number}.{part} {block.text}"
         blocks += chapter
     return blocks
 

@@ -107,7 +107,7 @@ class Call:
     name: str
     arguments: dict
     result: str
-    before: str = ""
+    before: tuple[str | Segment, ...] = ()
 
 
 @dataclass
@@ -165,7 +165,7 @@ def branch(turn: Turn) -> list[Segment]:
         identity = f"functions.{call.name}:{index}"
         arguments = json.dumps(call.arguments, ensure_ascii=False, separators=(",", ":"))
         segments += header("<|im_assistant|>", "assistant")
-        segments += [special("<think>", 1.0), Segment(call.before, weight=1.0), special("</think>", 1.0)]
+        segments += [special("<think>", 1.0), *thought(*call.before), special("</think>", 1.0)]
         segments += [
             special("<|tool_calls_section_begin|>", 1.0),
             special("<|tool_call_begin|>", 1.0),
@@ -182,9 +182,9 @@ def branch(turn: Turn) -> list[Segment]:
         segments += header("<|im_assistant|>", "assistant") + [special("<think>"), special("</think>")]
         segments += [Segment(_words(turn.draft, turn.form)), special("<|im_end|>")]
         segments += message("<|im_user|>", "user", REFLECT)
-    thought = turn.check if turn.draft is not None else turn.thought
+    thoughts = turn.check if turn.draft is not None else turn.thought
     segments += header("<|im_assistant|>", "assistant")
-    segments += [special("<think>", 1.0), *thought, special("</think>", 1.0)]
+    segments += [special("<think>", 1.0), *thoughts, special("</think>", 1.0)]
     return [*segments, *_learned(turn.answer, turn.form), special("<|im_end|>", 1.0)]
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from . import names, values
+from . import names, values, words
 from .attributes import Attribute, attribute, attribute_types
 from .draw import Draw
 from .values import Value
@@ -30,6 +30,8 @@ class Difficulty:
     #: probability that all attributes have one type of value
     one_type: float = 0.9
     entity_types: tuple[str, ...] = ("company", "person", "place", "thing", "system", "part")
+    #: names and attributes from the open vocabulary
+    wide: bool = False
 
 
 @dataclass(frozen=True)
@@ -52,13 +54,22 @@ class Grid:
         }
 
 
+#: of each type of entity
+MAKERS = {**names.MAKERS, **words.MAKERS}
+
+
 def draw_grid(draw: Draw, difficulty: Difficulty) -> Grid:
-    entity_type = draw.choice(difficulty.entity_types)
-    entities = draw.distinct(lambda: names.MAKERS[entity_type](draw), difficulty.entities)
-    types = attribute_types()
+    entity_type = draw.choice(tuple(words.MAKERS) if difficulty.wide else difficulty.entity_types)
+    entities = draw.distinct(lambda: MAKERS[entity_type](draw), difficulty.entities)
+    types = [*attribute_types(), *(["quantity"] if difficulty.wide else [])]
     if draw.chance(difficulty.one_type):
         types = [draw.choice(types)]
-    attributes = draw.distinct(lambda: attribute(draw, draw.choice(types)), difficulty.attributes, lambda a: a.phrase)
+
+    def about() -> Attribute:
+        type_name = draw.choice(types)
+        return Attribute(words.phrase(draw), type_name) if difficulty.wide else attribute(draw, type_name)
+
+    attributes = draw.distinct(about, difficulty.attributes, lambda a: a.phrase)
     return fill_grid(draw, Grid(entity_type, entities, attributes), difficulty.filled, set())
 
 

@@ -8,7 +8,7 @@ from .dialogue import Answer, Citation, Document, Page, Turn, thought
 from .draw import Draw
 from .facts import Difficulty, Grid, draw_grid
 from .questions.wording import word_question
-from .reading import look_for, read
+from .reading import conclude, look_for, read
 from .statements import Statement, state_all
 
 
@@ -32,6 +32,8 @@ class RegisterForm:
     form: str = "value"
     absent: float = 0.0
     system: float = 0.0
+    #: share of documents with names and attributes from the open vocabulary
+    wide: float = 0.0
     #: weight of the loss on the document itself
     read_weight: float = 0.0
 
@@ -41,7 +43,13 @@ _NAMES = ("register.md", "notes.txt", "ledger.md", "summary.txt", "records.md", 
 
 def draw_register(draw: Draw, form: RegisterForm) -> tuple[Document, list[Turn], None]:
     """Never with tools."""
-    difficulty = Difficulty(draw.randint(*form.entities), draw.randint(*form.attributes), form.filled, form.one_type)
+    difficulty = Difficulty(
+        entities=draw.randint(*form.entities),
+        attributes=draw.randint(*form.attributes),
+        filled=form.filled,
+        one_type=form.one_type,
+        wide=draw.chance(form.wide),
+    )
     grid = draw_grid(draw, difficulty)
     statements = state_all(draw, grid.facts, form.level, draw.chance(form.mixed), form.order)
     if draw.chance(form.shuffled):
@@ -62,7 +70,7 @@ def look_up(draw: Draw, grid: Grid, statement: Statement, form: RegisterForm) ->
     citations = [] if kind == "value" else [Citation(1, statement.quote)]
     return Turn(
         question=word_question(draw, fact.attribute, fact.entity),
-        thought=thought(*look_for(statement), *read(statement), f"\nSo: {found}"),
+        thought=thought(*look_for(statement), *read(statement), *conclude(found)),
         answer=Answer(found, found, citations),
         form="json" if kind == "json" else "text",
         strata={**grid.rivals(fact), "entity_last": int(statement.entity_last)},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 
 from .compose import Built, DocumentForm, compose
 from .dialogue import Document, Turn
@@ -34,7 +35,8 @@ def draw_report(draw: Draw, form: ReportForm) -> tuple[Document, list[Turn], lis
     """A document, its questions, and the tools that are declared before it."""
     built = compose(draw, form)
     if draw.chance(form.by_search):
-        turns = [look_up_by_search(draw, built) for _ in range(form.questions)]
+        make = partial(sum_by_calculation, by_search=True) if draw.chance(form.calculating) else look_up_by_search
+        turns = [make(draw, built) for _ in range(form.questions)]
         return outline(built.document, form.outline_lines), _finish(draw, form, turns), TOOLS
     if draw.chance(form.calculating):
         turns = [sum_by_calculation(draw, built) for _ in range(form.questions)]

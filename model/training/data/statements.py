@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from .draw import Draw
 from .facts import Fact
+from .words import takes_article
 
 #: {a} attribute, {e} entity, {v} value; the quote lies between the bars
 _ADJACENT = (
@@ -93,6 +94,14 @@ def fill(template: str, fact: Fact) -> Statement:
     return Statement(fact, "".join(parts), parts[1])
 
 
+def with_article(draw: Draw, template: str, fact: Fact) -> str:
+    """The supplier has, in place of Supplier has; the quote still begins with the name."""
+    if not takes_article(fact.entity) or not draw.chance(0.7):
+        return template
+    start = "The " if template.startswith(("|{e}", "{e}")) else "the "
+    return template.replace("|{e}", f"{start}|{{e}}") if "|{e}" in template else template.replace("{e}", "the {e}")
+
+
 def templates(level: int, order: str = "any") -> tuple[str, ...]:
     """`order`: `entity` for those that name the entity before the attribute, `attribute` for the others, `any`."""
     chosen = {
@@ -106,11 +115,11 @@ def templates(level: int, order: str = "any") -> tuple[str, ...]:
 
 
 def state(draw: Draw, fact: Fact, level: int) -> Statement:
-    return fill(draw.choice(LEVELS[level]), fact)
+    return fill(with_article(draw, draw.choice(LEVELS[level]), fact), fact)
 
 
 def state_all(draw: Draw, facts: list[Fact], level: int, mixed: bool, order: str = "any") -> list[Statement]:
     """One sentence a fact. Not mixed: all of one template, as entries of a register are."""
     allowed = templates(level, order)
     template = draw.choice(allowed)
-    return [fill(draw.choice(allowed) if mixed else template, fact) for fact in facts]
+    return [fill(with_article(draw, draw.choice(allowed) if mixed else template, fact), fact) for fact in facts]

@@ -10,7 +10,7 @@ from .dialogue import Answer, Call, Document, Page, Turn, sought, thought
 from .draw import Draw
 from .questions.question import columns, join_names, rivals
 from .questions.wording import word_question, word_section_question
-from .reading import about, cite, look, read
+from .reading import about, check, cite, conclude, look, look_for, look_up
 from .searching import read_pages, search_document
 from .statements import Statement
 from .values import SUMMABLE
@@ -47,7 +47,7 @@ def look_up_by_search(draw: Draw, built: Built) -> Turn | None:
     # the words of the thought again, behind a space as there: the same tokens
     query = f" {about(statement)}"
     result = search_document(built.document, query, 4)
-    calls = [Call("search_document", {"query": query, "limit": 4}, result, look(about(statement)))]
+    calls = [Call("search_document", {"query": query, "limit": 4}, result, (look(about(statement)),))]
     shown = _find_line(result, statement)
     if shown is None:
         if draw.chance(0.5):
@@ -61,20 +61,17 @@ def look_up_by_search(draw: Draw, built: Built) -> Turn | None:
                 "read_pages",
                 pages,
                 read_pages(built.document, statement.page, statement.page),
-                f"Look: page {statement.page}",
+                (look(f"page {statement.page}"),),
             )
         )
     value = fact.value.text
     word = word_section_question if statement.style == "files" and draw.chance(0.3) else word_question
     if shown is not None and statement.style == "files":
-        # the passage is what was seen: its heading, and what it has before the words
-        before = shown[: shown.index(statement.quote, len(statement.lead[0]))].removeprefix(
-            f"[1, p. {statement.page}] "
-        )
-        statement = replace(statement, lead=(before.rstrip(),))
+        statement = _as_shown(statement, shown)
     return Turn(
         question=word(draw, fact.attribute, fact.entity),
-        thought=thought(*_unfirst(read(statement)), f"\nSo: {value}"),
+        # what is looked for is said again: behind what the tool brought it would be out of sight
+        thought=thought(*_unfirst(look_up(statement)), *conclude(value)),
         answer=Answer(value, value, cite(statement)),
         kind="look-up by search",
         calls=calls,
@@ -82,33 +79,36 @@ def look_up_by_search(draw: Draw, built: Built) -> Turn | None:
     )
 
 
-def sum_by_calculation(draw: Draw, built: Built) -> Turn | None:
-    """Whole documents or outlines: the amounts are read, then added by the tool."""
+def sum_by_calculation(draw: Draw, built: Built, by_search: bool = False) -> Turn | None:
+    """The amounts are read, in the document or in what one search brings, then added by the tool."""
     found = columns(built, SUMMABLE, 2)
     if not found:
         return None
     facts = draw.some(draw.choice(found), draw.randint(2, 4))
     phrase, names = facts[0].attribute.phrase, [fact.entity for fact in facts]
     statements = [built.find(fact) for fact in facts]
+    calls: list[Call] = []
+    first = look_for(*statements)
+    if by_search:
+        query = f" {'; '.join(names)} / {phrase}"
+        result = search_document(built.document, query, 8)
+        shown = [_find_line(result, one) for one in statements]
+        if None in shown:
+            return None
+        statements = [_as_shown(one, line) for one, line in zip(statements, shown)]
+        calls.append(Call("search_document", {"query": query, "limit": 8}, result, tuple(first)))
+        first = []
     amounts = [fact.value.amount for fact in facts]
     expression = " + ".join(str(amount) for amount in amounts)
     total = sum(amounts)
-    before: list = [look("; ".join(about(one) for one in statements))]
-    for statement in statements:
-        before += read(statement)
+    read_all = [part for one in statements for part in look_up(one)]
+    calls.append(Call("calculate", {"expression": expression}, str(total), tuple(_unfirst([*first, *read_all]))))
     return Turn(
         question=f"What is the {phrase} of {join_names(names)} together?",
         thought=thought(f"Compute: {expression} = {total}\nSo: ", sought(str(total))),
         answer=Answer(int(total), f"{facts[0].value.unit} {total:,}".strip(), cite(*statements)),
         kind="sum",
-        calls=[
-            Call(
-                "calculate",
-                {"expression": expression},
-                str(total),
-                "".join(part if isinstance(part, str) else part.text for part in before),
-            )
-        ],
+        calls=calls,
     )
 
 
@@ -128,14 +128,14 @@ def with_reflection(draw: Draw, built: Built, turn: Turn) -> Turn | None:
     )
     wrong = _plant(draw, built, statement)
     if wrong is None or draw.chance(0.4):
-        check = thought(
-            *_unfirst(read(statement)), f"\nCheck: {about(statement)}, as asked.", f"\nSo: {statement.fact.value.text}"
+        checked = thought(
+            *_unfirst(look_up(statement)), *check("as asked"), *conclude(statement.fact.value.text)
         )
-        return replace(turn, draft=turn.answer, check=check, kind="reflection, right")
+        return replace(turn, draft=turn.answer, check=checked, kind="reflection, right")
     draft, found = wrong
-    check = thought(found, f"\n{look(about(statement))}", *read(statement), f"\nSo: {statement.fact.value.text}")
+    checked = thought(found, *look_up(statement), *conclude(statement.fact.value.text))
     return replace(
-        turn, draft=draft, check=check, answer=replace(turn.answer, corrected=True), kind="reflection, wrong"
+        turn, draft=draft, check=checked, answer=replace(turn.answer, corrected=True), kind="reflection, wrong"
     )
 
 
@@ -159,6 +159,14 @@ def _plant(draw: Draw, built: Built, statement: Statement) -> tuple[Answer, str]
     return Answer(fact.value.text, fact.value.text, [quote]), f"Check: page {page} does not have these words."
 
 
+def _as_shown(statement: Statement, passage: str) -> Statement:
+    """Below a heading the passage is what was seen: the heading, and what it has before the words."""
+    if statement.style != "files":
+        return statement
+    before = passage[: passage.index(statement.quote, len(statement.lead[0]))].removeprefix(f"[1, p. {statement.page}] ")
+    return replace(statement, lead=(before.rstrip(),))
+
+
 def _find_line(result: str, statement: Statement) -> str | None:
     """The line of a search result in which all that must be read stands, on its page."""
     needed = [statement.quote, *statement.lead[:1]]
@@ -170,6 +178,6 @@ def _find_line(result: str, statement: Statement) -> str | None:
 
 
 def _unfirst(parts: list) -> list:
-    """The thought begins with a `Read` line here: no line end before it."""
+    """The thought begins with this line: no line end before it."""
     first = parts[0]
-    return [first.lstrip("\n"), *parts[1:]]
+    return [one for one in (first.lstrip("\n"), *parts[1:]) if one != ""]

@@ -44,7 +44,7 @@ _CURRENCIES = ("EUR", "EUR", "USD", "GBP", "CHF")
 
 def money(draw: Draw) -> Value:
     unit = draw.choice(_CURRENCIES)
-    amount = Decimal(draw.choice((10, 50, 100, 500)) * draw.randint(3, 999))
+    amount = Decimal(draw.choice((10, 50, 100, 500, 5_000)) * draw.randint(3, 999))
     return Value("money", f"{unit} {_grouped(amount)}", amount, unit)
 
 
@@ -99,6 +99,19 @@ def measure(draw: Draw, unit: str = "kg") -> Value:
     return Value("measure", f"{_grouped(amount)} {unit}", amount, unit)
 
 
+_QUANTITIES = (
+    "bar litres kW km m mm kg tonnes °C hectares volts minutes messages seats files pages crates calls visits samples "
+    "vehicles pallets parcels trees pupils nights"
+).split()
+
+
+def quantity(draw: Draw, unit: str | None = None) -> Value:
+    """A number with any unit."""
+    amount = Decimal(draw.choice((1, 1, 1, 10, 1_000)) * draw.randint(2, 4_000)) / draw.choice((1, 1, 10))
+    unit = unit or draw.choice(_QUANTITIES)
+    return Value("quantity", f"{_grouped(amount)} {unit}", amount, unit)
+
+
 def person(draw: Draw) -> Value:
     return Value("person", names.person(draw))
 
@@ -119,6 +132,7 @@ MAKERS = {
     "date": day,
     "clock": clock,
     "measure": measure,
+    "quantity": quantity,
     "person": person,
     "place": place,
     "code": code,
@@ -137,8 +151,8 @@ def make(draw: Draw, type_name: str, phrase: str) -> Value:
 
 def same_unit(draw: Draw, like: Value) -> Value:
     """Another value of the type with the same unit: a column of a table has one."""
-    if like.type == "measure":
-        return measure(draw, like.unit)
+    if like.type in ("measure", "quantity"):
+        return (measure if like.type == "measure" else quantity)(draw, like.unit)
     while True:
         value = MAKERS[like.type](draw)
         if value.unit == like.unit:

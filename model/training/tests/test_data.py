@@ -4,12 +4,13 @@ import itertools
 import json
 import re
 from collections import Counter
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
-from training.data import names
+from training.data import names, words
 from training.data.compose import DocumentForm, compose
 from training.data.dialogue import REFLECT, Answer, Turn, branch, opening, trunk
 from training.data.draw import is_held_out, open_draw
@@ -37,9 +38,10 @@ def test_a_seed_gives_the_same_sample_again_and_another_seed_another():
     assert draw_report(open_draw(5, "same", 0), FORM)[0].block() != first[0].block()
 
 
-def test_quotes_stand_on_their_pages_word_for_word():
+@pytest.mark.parametrize("wide", [0.0, 1.0])
+def test_quotes_stand_on_their_pages_word_for_word(wide):
     checked = 0
-    for document, turns, _ in samples():
+    for document, turns, _ in samples(replace(FORM, wide=wide, attributes=(1, 4))):
         pages = {page.number: page.text for page in document.pages}
         for turn in turns:
             for citation in turn.answer.citations:
@@ -93,15 +95,59 @@ def test_answers_follow_from_the_facts():
     assert len(seen) >= 10
 
 
-def test_sums_are_the_sums_of_what_was_read():
+@pytest.mark.parametrize("by_search", [0.0, 1.0])
+def test_sums_are_the_sums_of_what_was_read(by_search):
     checked = 0
-    for _, turns, _ in samples(ReportForm(chars=(500, 900), calculating=1.0), 60):
+    for _, turns, _ in samples(ReportForm(chars=(500, 900), calculating=1.0, by_search=by_search), 60):
         for turn in turns:
             if turn.kind == "sum":
-                terms = turn.calls[0].arguments["expression"].split(" + ")
-                assert sum(map(Decimal, terms)) == turn.answer.value == Decimal(turn.calls[0].result)
+                assert [call.name for call in turn.calls] == ["search_document"] * int(by_search) + ["calculate"]
+                calculated = turn.calls[-1]
+                terms = calculated.arguments["expression"].split(" + ")
+                assert sum(map(Decimal, terms)) == turn.answer.value == Decimal(calculated.result)
                 checked += 1
     assert checked > 20
+
+
+def test_what_is_looked_for_is_said_right_before_it_is_read():
+    """Where two facts part, the model sees a dozen tokens back."""
+    for wide in (0.0, 1.0):
+        for _, turns, _ in samples(replace(FORM, wide=wide, by_search=0.3, reflecting=0.0), 80):
+            for turn in turns:
+                said = "".join(segment.text for segment in branch(turn) if segment.weight > 0)
+                for look, read in re.findall(r"Look: ([^\n]*)\n((?:Read: [^\n]*\n?)*)", said):
+                    assert len(re.findall(r"\[1, p\. \d+\]", read)) <= 1
+                    assert read == "" or " / " in look
+                assert not re.search(r"\[1, p\. \d+\]\nRead:", said)
+
+
+def test_a_question_that_has_no_answer_ends_with_what_stands_there_instead():
+    checked = 0
+    for _, turns, _ in samples(ReportForm(chars=(400, 900), grids=(1, 1), filled=0.7, look_ups=0.0), 120):
+        for turn in turns:
+            if turn.kind == "absence":
+                said = "".join(segment.text for segment in turn.thought)
+                assert re.search(r"\[1, p\. \d+\]\nCheck: not [^\n]+\nSo: not found$", said)
+                checked += 1
+    assert checked > 20
+
+
+def test_a_wide_document_has_what_no_kind_has():
+    seen = {"numbered": 0, "capitals": 0, "further column": 0, "tail": 0}
+    for index in range(150):
+        built = compose(open_draw(14, "wide", index), DocumentForm(chars=(800, 1_500), attributes=(2, 3), wide=1.0))
+        text = "\n".join(page.text for page in built.document.pages)
+        seen["numbered"] += bool(re.search(r"^\d+\.\d+ \w", text, re.MULTILINE))
+        for statement in built.statements:
+            if statement.style == "table":
+                header = statement.lead[0]
+                about = statement.fact.attribute.phrase
+                seen["capitals"] += about not in header and about in header.lower()
+                columns = next(len(grid.attributes) for grid in built.grids if statement.fact in grid.facts)
+                seen["further column"] += header.count("|") > columns + 2
+            elif statement.style == "sentence":
+                seen["tail"] += ", because" in statement.text or ", since" in statement.text
+    assert all(total > 5 for total in seen.values()), seen
 
 
 def test_a_reflection_corrects_a_wrong_draft_and_leaves_a_right_one():
@@ -134,7 +180,7 @@ def test_held_out_names_kinds_and_questions_are_never_trained_on():
     for document, turns, _ in samples(total=100):
         assert document.kind in {kind.name for kind in find_kinds(False)}
         assert not {turn.kind for turn in turns} & {"reverse", "difference"}
-    for maker in names.MAKERS.values():
+    for maker in [*names.MAKERS.values(), *words.MAKERS.values()]:
         train, held = open_draw(1, "names"), open_draw(1, "names", held_out=True)
         assert not any(is_held_out(maker(train)) for _ in range(200))
         assert all(is_held_out(maker(held)) for _ in range(50))

@@ -27,6 +27,8 @@ class Kind:
     preamble: tuple[str, ...] = ()
     #: never trained on: for evaluation of documents of an unknown kind
     held_out: bool = False
+    #: written in more ways: numbered paragraphs, sentences with a tail, tables with capitals and further columns
+    varied: bool = False
 
 
 _SLOT = re.compile(r"\{(\w+)\}")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from decimal import Decimal
 
 from ..compose import Built
-from ..dialogue import Answer, Turn, sought, thought
+from ..dialogue import Answer, Segment, Turn, sought, thought
 from ..draw import Draw
-from ..reading import cite, look, read
+from ..reading import cite, conclude, look, look_for, look_up, read
 from ..values import SUMMABLE
 from .question import QuestionKind, columns, join_names
 
@@ -22,17 +22,19 @@ def compare(draw: Draw, built: Built) -> Turn | None:
     phrase, type_name = pair[0].attribute.phrase, pair[0].attribute.type
     statements = [built.find(fact) for fact in pair]
     earlier = type_name in ("date", "clock")
-    word, sign = ("earlier", "before") if earlier else ("higher", "above")
+    word = "earlier" if earlier else "higher"
     ordered = sorted(pair, key=lambda fact: fact.value.amount or Decimal(0), reverse=not earlier)
     best = ordered[0].entity
     return Turn(
         question=f"Which has the {word} {phrase}, {pair[0].entity} or {pair[1].entity}?",
         thought=thought(
-            look(f"{pair[0].entity} / {phrase}; {pair[1].entity} / {phrase}"),
+            *look_for(statements[0]),
             *read(statements[0]),
-            *read(statements[1]),
-            f"\nCompute: {ordered[0].value.text} {sign} {ordered[1].value.text}\nSo: ",
-            sought(best),
+            *look_up(statements[1]),
+            # the two stand side by side, and one word says which it is
+            f"\nCompute: {word} of {pair[0].value.text} and {pair[1].value.text}: ",
+            Segment("first" if best == pair[0].entity else "second", weight=4.0, role="value"),
+            *conclude(best),
         ),
         answer=Answer(best, best, cite(*statements)),
         kind="compare",
@@ -46,16 +48,23 @@ def count_above(draw: Draw, built: Built) -> Turn | None:
     facts = draw.choice(found)
     phrase = facts[0].attribute.phrase
     limit = draw.choice(facts)
-    statements = [built.find(fact) for fact in facts]
+    statements = sorted((built.find(fact) for fact in facts), key=built.statements.index)
     above = [fact for fact in facts if fact.value.amount > limit.value.amount]
-    parts: list = [look(f"all / {phrase}; above {limit.value.text}")]
+    parts: list = [look(f"all / {phrase}")]
+    total = 0
     for statement in statements:
-        parts += read(statement)
-        parts += [" ", sought("yes" if statement.fact in above else "no")]
-    total = len(above)
+        is_above = statement.fact in above
+        total += is_above
+        parts += look_up(statement)
+        # the count so far: nothing has to be counted at the end
+        parts += [
+            f"\nCompute: {statement.fact.value.text} above {limit.value.text}: ",
+            Segment("yes" if is_above else "no", weight=4.0, role="value"),
+            f", {total}",
+        ]
     return Turn(
         question=f"How many have a {phrase} above {limit.value.text}?",
-        thought=thought(*parts, f"\nCompute: {total} of {len(facts)}\nSo: {total}"),
+        thought=thought(*parts, *conclude(str(total))),
         answer=Answer(total, f"{total} of {len(facts)}.", cite(*(built.find(fact) for fact in above or facts))),
         kind="count",
     )
@@ -70,11 +79,11 @@ def list_all(draw: Draw, built: Built) -> Turn | None:
     statements = sorted((built.find(fact) for fact in facts), key=built.statements.index)
     parts: list = [look(f"all / {phrase}")]
     for statement in statements:
-        parts += read(statement)
+        parts += look_up(statement)
     entries = [f"{one.fact.entity}: {one.fact.value.text}" for one in statements]
     return Turn(
         question=f"List every {phrase} with the name it belongs to.",
-        thought=thought(*parts, f"\nSo: {len(entries)} found"),
+        thought=thought(*parts, *conclude(f"{len(entries)} found")),
         answer=Answer(entries, "; ".join(entries), cite(*statements)),
         kind="list",
     )
@@ -99,7 +108,7 @@ def hop(draw: Draw, built: Built) -> Turn | None:
         question=f"What is the {wanted.phrase} where the {owner.phrase} is {first.fact.value.text}?",
         thought=thought(
             look(f"{first.fact.value.text} / {owner.phrase}"),
-            f"\nRead: {first.words} [1, p. {first.page}]",
+            *read(first),
             "\nLook: ",
             sought(entity),
             f" / {wanted.phrase}",
@@ -120,10 +129,10 @@ def key_facts(draw: Draw, built: Built) -> Turn | None:
     statements = sorted((built.find(fact) for fact in facts), key=built.statements.index)
     parts: list = [look(f"all about {entity}")]
     for statement in statements:
-        parts += read(statement)
+        parts += look_up(statement)
     return Turn(
         question=f"Give the key facts about {entity}.",
-        thought=thought(*parts, f"\nSo: {len(statements)} found"),
+        thought=thought(*parts, *conclude(f"{len(statements)} found")),
         answer=Answer(
             {one.fact.attribute.phrase: one.fact.value.text for one in statements},
             "; ".join(f"{one.fact.attribute.phrase}: {one.fact.value.text}" for one in statements),

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from .. import values
 from ..compose import Built
-from ..dialogue import Answer, Turn, sought, thought
+from ..dialogue import Answer, Segment, Turn, thought
 from ..draw import Draw
-from ..reading import about, cite, look, look_for, read
+from ..reading import check, cite, conclude, look, look_for, read
 from .question import QuestionKind, rivals
 from .wording import word_question, word_section_question
 
@@ -16,13 +16,10 @@ def look_up(draw: Draw, built: Built) -> Turn:
     fact = statement.fact
     sections = statement.style == "files" and draw.chance(0.5)
     word = word_section_question if sections else word_question
-    thoughts = [*look_for(statement), *read(statement)]
-    if draw.chance(0.3):
-        thoughts.append(f"\nCheck: {about(statement)}, as asked.")
     value = fact.value.text
     return Turn(
         question=word(draw, fact.attribute, fact.entity),
-        thought=thought(*thoughts, f"\nSo: {value}"),
+        thought=thought(*look_for(statement), *read(statement), *conclude(value)),
         answer=Answer(value, value, cite(statement)),
         kind="section look-up" if sections else "look-up",
         strata={**rivals(built, fact), "entity_last": int(statement.entity_last)},
@@ -41,7 +38,11 @@ def yes_no(draw: Draw, built: Built) -> Turn:
     return Turn(
         question=f"Is the {fact.attribute.phrase} of {fact.entity} {claimed}?",
         thought=thought(
-            *look_for(statement), *read(statement), f"\nCheck: asked {claimed}, found {says}.", "\nSo: ", sought(word)
+            *look_for(statement),
+            *read(statement),
+            *check(f"asked {claimed}, found {says}"),
+            "\nSo: ",
+            Segment(word, weight=4.0, role="value"),
         ),
         answer=Answer(is_so, f"{word.capitalize()}, it is {says}.", cite(statement)),
         kind="yes or no",
@@ -71,14 +72,12 @@ def absence(draw: Draw, built: Built) -> Turn | None:
         return None
     entity, wanted = draw.choice(gaps or across)
     words = "The document does not say."
+    # what is nearest is read; that it is about something else can then be seen side by side
+    nearest = next((one for one in built.statements if one.fact.attribute == wanted), None) or built.statements[0]
     return Turn(
         question=word_question(draw, wanted, entity),
         thought=thought(
-            look(f"{entity} / {wanted.phrase}"),
-            "\nCheck: ",
-            sought("nothing"),
-            f" gives the {wanted.phrase} of {entity}.",
-            "\nSo: not found",
+            look(f"{entity} / {wanted.phrase}"), *read(nearest), *check(f"not {entity}"), "\nSo: not found"
         ),
         answer=Answer(words, words, [], found=False),
         kind="absence",

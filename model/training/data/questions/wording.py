@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ..attributes import Attribute
 from ..draw import Draw
+from ..words import takes_article
 
 _ANY = (
     "What is the {a} of {e}?",
@@ -40,7 +41,11 @@ _SECTION = (
 def word_question(draw: Draw, about: Attribute, entity: str) -> str:
     fitting = _BY_TYPE.get(about.type, ())
     wording = draw.choice(fitting) if fitting and draw.chance(0.25) else draw.choice(_ANY)
-    return wording.format(a=about.phrase, e=entity)
+    return wording.format(a=about.phrase, e=named(draw, entity))
+
+
+def named(draw: Draw, entity: str) -> str:
+    return f"the {entity}" if takes_article(entity) and draw.chance(0.7) else entity
 
 
 def word_section_question(draw: Draw, about: Attribute, entity: str) -> str:
