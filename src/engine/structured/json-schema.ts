@@ -1,13 +1,10 @@
-import vm from 'node:vm';
 import { Ajv, type Options, type ValidateFunction } from 'ajv';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import { AppError } from '../../base/errors.ts';
+import { openGuardedPattern, PatternTimeout } from './guarded-pattern.ts';
 
 export type JsonSchema = boolean | SchemaObject;
 export type SchemaObject = Readonly<Record<string, unknown>>;
-
-/** A caller's pattern may take exponential time; nothing that a schema is for needs more than this. */
-const patternTimeoutMs = 100;
 
 /** Formats are annotations here, as in the standard; the grammar knows some of them. */
 const options: Options = {
@@ -102,32 +99,4 @@ export function validateJson(schema: SchemaObject, value: unknown): string | nul
   }
   const [first] = validate.errors ?? [];
   return `${first?.instancePath === '' ? 'the value' : first?.instancePath} ${first?.message ?? 'does not match'}`;
-}
-
-class PatternTimeout extends Error {}
-
-const patternContext = vm.createContext({});
-const patternTest = new vm.Script('expression.test(text)');
-
-/** A regular expression whose tests end in time, whatever it does. */
-function openGuardedPattern(
-  pattern: string,
-  flags: string,
-): { test: (text: string) => boolean; toString: () => string } {
-  // made here once, so that a broken pattern is refused with the schema
-  const expression = new RegExp(pattern, flags);
-  return {
-    test: (text) => {
-      patternContext['expression'] = expression;
-      patternContext['text'] = text;
-      try {
-        return patternTest.runInContext(patternContext, { timeout: patternTimeoutMs }) === true;
-      } catch (error) {
-        if ((error as { code?: unknown }).code !== 'ERR_SCRIPT_EXECUTION_TIMEOUT') throw error;
-        throw new PatternTimeout(`pattern ${pattern} takes longer than ${patternTimeoutMs} ms`);
-      }
-    },
-    // the validator tells patterns apart by this
-    toString: () => String(expression),
-  };
 }
