@@ -33,6 +33,19 @@ def orthogonalize(updates: torch.Tensor) -> torch.Tensor:
     return (x.transpose(-1, -2) if tall else x).to(updates.dtype)
 
 
+def orthogonalize_shared(updates: torch.Tensor, ranks: Ranks) -> torch.Tensor:
+    """Each process makes its part of the n, and all get all."""
+    if ranks.total == 1:
+        return orthogonalize(updates)
+    share = -(-updates.shape[0] // ranks.total)
+    mine = slice(ranks.rank * share, (ranks.rank + 1) * share)
+    found = torch.zeros_like(updates)
+    if updates[mine].shape[0] > 0:
+        found[mine] = orthogonalize(updates[mine])
+    ranks.sum(found)
+    return found
+
+
 @dataclass
 class Rates:
     """Peak learning rates; the schedule multiplies both."""
@@ -94,7 +107,7 @@ class MuonClip:
                 parts = parts.unflatten(1, (2, -1)).flatten(0, 1)
             stacks[tuple(parts.shape[1:])].append((parameter, parts, rate * self.rates.factor(name)))
         for (rows, columns), members in stacks.items():
-            updates = orthogonalize(torch.cat([parts for _, parts, _ in members]))
+            updates = orthogonalize_shared(torch.cat([parts for _, parts, _ in members]), self.ranks)
             size = 0.2 * max(rows, columns) ** 0.5
             at = 0
             for parameter, parts, rate in members:

@@ -55,9 +55,15 @@ class Attention(nn.Module):
         self.probe: Callable[[torch.Tensor], None] | None = None
 
     def forward(
-        self, x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, visible: torch.Tensor | Spans
+        self,
+        x: torch.Tensor,
+        cos: torch.Tensor,
+        sin: torch.Tensor,
+        visible: torch.Tensor | Spans,
+        wanted: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """x [rows, tokens, hidden]; cos, sin [rows, tokens, rope/2]; visible bool [rows, tokens, tokens], or spans."""
+        """x [rows, tokens, hidden]; cos, sin [rows, tokens, rope/2]; visible bool [rows, tokens, tokens], or spans.
+        Returns what x has, or [wanted, hidden] for the flat indexes in `wanted`."""
         c = self.config
         rows, tokens, _ = x.shape
         if c.q_lora is None:
@@ -74,7 +80,8 @@ class Attention(nn.Module):
         q = torch.cat((q_nope, q_rope), dim=-1).transpose(1, 2)
         k = torch.cat((k_nope, k_rope), dim=-1).transpose(1, 2)
         mixed = self._attend(q, k, v.transpose(1, 2), visible)
-        return F.linear(mixed.transpose(1, 2).reshape(rows, tokens, -1), self.out)
+        mixed = mixed.transpose(1, 2).reshape(rows, tokens, -1)
+        return F.linear(_pick(mixed, wanted), self.out)
 
     def _attend(self, q, k, v, visible):
         """q, k [rows, heads, tokens, qk], v [rows, heads, tokens, value] → [rows, heads, tokens, value]."""
@@ -112,9 +119,13 @@ class Block(nn.Module):
         self.mlp_norm = RmsNorm(config.hidden, config.eps)
         self.mlp = Mlp(config.hidden, config.dense) if config.is_dense(layer) else Experts(config)
 
-    def forward(self, x, cos, sin, visible):
-        x = x + self.attention(self.attention_norm(x), cos, sin, visible)
+    def forward(self, x, cos, sin, visible, wanted=None):
+        x = _pick(x, wanted) + self.attention(self.attention_norm(x), cos, sin, visible, wanted)
         return x + self.mlp(self.mlp_norm(x))
+
+
+def _pick(x: torch.Tensor, wanted: torch.Tensor | None) -> torch.Tensor:
+    return x if wanted is None else x.flatten(0, 1)[wanted]
 
 
 class Network(nn.Module):
@@ -156,12 +167,13 @@ class Network(nn.Module):
         x = F.embedding(tokens, self.embedding)
         if torch.is_autocast_enabled(x.device.type):
             x = x.to(torch.get_autocast_dtype(x.device.type))
-        for block in self.blocks:
+        *lower, last = self.blocks
+        for block in lower:
             x = block(x, cos, sin, visible)
-        x = self.norm(x)
-        if wanted is not None:
-            x = x.flatten(0, 1)[wanted]
-        return x
+        # behind the last layer nobody looks at the others
+        if wanted is not None and isinstance(visible, Spans):
+            visible = visible.keep(wanted, length)
+        return self.norm(last(x, cos, sin, visible, wanted))
 
     def expert_layers(self) -> list[Experts]:
         return [block.mlp for block in self.blocks if isinstance(block.mlp, Experts)]

@@ -64,7 +64,7 @@ def test_a_branch_sees_the_document_and_itself_only(tokenizer, network):
         for index, part in enumerate(sample.branches):
             alone = network(torch.tensor([sample.trunk.ids + part.ids]))[0]
             mine = (batch.documents[0] == 1) & (batch.branches[0] == index + 1)
-            assert torch.allclose(packed[mine], alone[len(sample.trunk) :], atol=2e-4)
+            assert torch.allclose(packed[mine], alone[len(sample.trunk) :], atol=1e-3)
 
 
 def test_targets_are_the_next_tokens_and_only_what_the_model_says_is_learned(tokenizer):
@@ -149,12 +149,36 @@ def test_spans_give_what_the_mask_gives_forward_and_backward(tokenizer, network)
         assert (one - other).norm() <= 1e-3 * one.norm() + 1e-9
 
 
+def test_the_last_layer_says_the_same_where_only_its_wanted_tokens_are_computed(tokenizer, network):
+    row = Row(2048)
+    for index in range(2):
+        document, turns, _ = register(index)
+        row.add(encode_sample(tokenizer, document, turns, system=False))
+    batch = collate([row])
+    spans = find_spans(batch.documents, batch.branches)
+    kept = spans.keep(batch.wanted, batch.ids.shape[1])
+    assert 0 < len(kept.parts) < len(spans.parts)
+    for visible in (spans, visibility(batch.documents, batch.branches)):
+        found = []
+        for wanted in (batch.wanted, None):
+            network.zero_grad()
+            hidden = network.read(batch.ids, batch.positions, visible, wanted)
+            if wanted is None:
+                hidden = hidden.flatten(0, 1)[batch.wanted]
+            hidden.sin().sum().backward()
+            found.append((hidden.detach(), [one.grad.clone() for one in network.parameters() if one.grad is not None]))
+        (some, of_some), (every, of_every) = found
+        assert torch.allclose(some, every, atol=1e-5)
+        for one, other in zip(of_some, of_every):
+            assert (one - other).norm() <= 1e-3 * one.norm() + 1e-9
+
+
 def test_spans_note_the_largest_logit_that_is_seen(tokenizer, network):
     document, turns, _ = register()
     row = Row(1024)
     row.add(encode_sample(tokenizer, document, turns, system=False))
     batch = collate([row])
-    attention = network.blocks[1].attention
+    attention = network.blocks[0].attention
     noted = []
     for visible in (visibility(batch.documents, batch.branches), find_spans(batch.documents, batch.branches)):
         attention.max_logit.zero_()

@@ -6,10 +6,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import torch
 import torch.multiprocessing as processes
 from torch import nn
 
+from training.muonclip import orthogonalize, orthogonalize_shared
 from training.parallel import Ranks, join_ranks
 
 from .test_run import RECIPE, TOKENIZER
@@ -83,6 +85,21 @@ def test_a_run_of_two_is_left_and_taken_up_by_two_only(tmp_path):
     assert "done" in done.stdout, done.stderr
     after = torch.load(tmp_path / "state" / "state.pt", weights_only=True)
     assert after["place"]["tokens"] >= 6_000 and after["place"]["step"] > state["place"]["step"]
+
+
+@pytest.mark.parametrize("total", [1, 4, 5])
+def test_processes_share_what_is_made_orthogonal(total):
+    class Lonely(Ranks):
+        """Leaves out what the other process adds."""
+
+        def sum(self, tensor):
+            pass
+
+    updates = torch.randn(total, 6, 9, generator=torch.Generator().manual_seed(1))
+    parts = [orthogonalize_shared(updates, Lonely(rank, 2)) for rank in range(2)]
+    whole = orthogonalize(updates)
+    assert torch.allclose(sum(parts), whole, atol=1e-2)
+    assert torch.equal(orthogonalize_shared(updates, Ranks()), whole)
 
 
 def test_what_is_exported_is_the_mean_of_the_weights(tmp_path):
