@@ -128,9 +128,7 @@ def with_reflection(draw: Draw, built: Built, turn: Turn) -> Turn | None:
     )
     wrong = _plant(draw, built, statement)
     if wrong is None or draw.chance(0.4):
-        checked = thought(
-            *_unfirst(look_up(statement)), *check("as asked"), *conclude(statement.fact.value.text)
-        )
+        checked = thought(*_unfirst(look_up(statement)), *check("as asked"), *conclude(statement.fact.value.text))
         return replace(turn, draft=turn.answer, check=checked, kind="reflection, right")
     draft, found = wrong
     checked = thought(found, *look_up(statement), *conclude(statement.fact.value.text))
@@ -163,7 +161,9 @@ def _as_shown(statement: Statement, passage: str) -> Statement:
     """Below a heading the passage is what was seen: the heading, and what it has before the words."""
     if statement.style != "files":
         return statement
-    before = passage[: passage.index(statement.quote, len(statement.lead[0]))].removeprefix(f"[1, p. {statement.page}] ")
+    before = passage[: passage.index(statement.quote, len(statement.lead[0]))].removeprefix(
+        f"[1, p. {statement.page}] "
+    )
     return replace(statement, lead=(before.rstrip(),))
 
 

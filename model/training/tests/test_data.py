@@ -272,4 +272,6 @@ def test_a_question_of_the_evaluation_that_asks_the_same_in_other_words_is_left_
         for a, b in (pair, reversed(pair))
     ]
     assert subject(built, turns[0]) == subject(built, turns[1])
-    assert subject(built, turns[0]) != subject(built, Turn(f"List every {phrase}.", [], Answer([], "", []), kind="list"))
+    assert subject(built, turns[0]) != subject(
+        built, Turn(f"List every {phrase}.", [], Answer([], "", []), kind="list")
+    )

@@ -5,7 +5,20 @@ from ..draw import Draw
 from .kind import Kind
 
 _TYPES = ("money", "percent", "count", "duration", "date", "clock", "quantity", "person", "place", "code")
-_ENTITIES = ("topic", "topic", "role", "side", "mark", "person", "company", "place", "part", "system", "thing", "street")
+_ENTITIES = (
+    "topic",
+    "topic",
+    "role",
+    "side",
+    "mark",
+    "person",
+    "company",
+    "place",
+    "part",
+    "system",
+    "thing",
+    "street",
+)
 _STATEMENTS = (
     "The |{a} of {e} was {v}|.",
     "The |{a} of {e} is {v}|.",
