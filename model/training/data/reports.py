@@ -47,7 +47,8 @@ def draw_report(draw: Draw, form: ReportForm) -> tuple[Document, list[Turn], lis
 
 def _ask(draw: Draw, form: ReportForm, built: Built) -> Turn | None:
     kinds = find_questions(form.held_out_questions)
-    kind = kinds[0] if not form.held_out_questions and draw.chance(form.look_ups) else draw.choice(kinds)
+    is_look_up = not form.held_out_questions and draw.chance(form.look_ups)
+    kind = kinds[0] if is_look_up else draw.choices(kinds, [kind.share for kind in kinds])[0]
     turn = kind.make(draw, built)
     if turn is not None and draw.chance(form.reflecting):
         return with_reflection(draw, built, turn) or turn

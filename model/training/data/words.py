@@ -105,6 +105,17 @@ _JOINS = "after before while because although since until where so that if unles
 _PLACES = "in at near behind under over beside against within outside through across along from to by with for".split()
 
 
+@lru_cache(maxsize=1)
+def _vocabulary() -> tuple[str, ...]:
+    """All words of the texts written by hand: a token that is never an answer is unlearned."""
+    words = {word.lower() for line in _written() for word in re.findall(r"[A-Za-z]{3,}", line)}
+    return tuple(sorted(words))
+
+
+def _noun(draw: Draw) -> str:
+    return draw.choice(_NOUNS) if draw.chance(0.6) else draw.choice(_vocabulary())
+
+
 def _capital(draw: Draw, words: str) -> str:
     """As headings are written: first word, all words, or none."""
     way = draw.random()
@@ -115,9 +126,9 @@ def topic(draw: Draw) -> str:
     """What a service, a risk, a subject is called."""
 
     def make() -> str:
-        head = draw.choice(_MASSES) if draw.chance(0.4) else draw.choice(_NOUNS)
-        before = draw.choice(_NOUNS) if draw.chance(0.5) else draw.choice(_ADJECTIVES)
-        tail = f"{before} {head}" if draw.chance(0.85) else f"{before} {draw.choice(_NOUNS)} {head}"
+        head = draw.choice(_MASSES) if draw.chance(0.4) else _noun(draw)
+        before = _noun(draw) if draw.chance(0.5) else draw.choice(_ADJECTIVES)
+        tail = f"{before} {head}" if draw.chance(0.85) else f"{before} {_noun(draw)} {head}"
         return _capital(draw, tail + ("s" if head in _NOUNS and draw.chance(0.3) else ""))
 
     return fitting(draw, make)
@@ -127,7 +138,7 @@ def role(draw: Draw) -> str:
     def make() -> str:
         if draw.chance(0.25):
             return draw.choice(_ROLES).capitalize()
-        before = draw.choice(_ADJECTIVES) if draw.chance(0.5) else draw.choice(_NOUNS)
+        before = draw.choice(_ADJECTIVES) if draw.chance(0.5) else _noun(draw)
         return _capital(draw, f"{before} {draw.choice(_ROLES)}")
 
     return fitting(draw, make)
@@ -158,11 +169,11 @@ def takes_article(name: str) -> bool:
 
 def phrase(draw: Draw) -> str:
     """What a fact can be about."""
-    noun = draw.choice(_NOUNS)
+    noun = _noun(draw)
     way = draw.random()
     if way < 0.2:
         return noun
-    return f"{draw.choice(_ADJECTIVES) if way < 0.65 else draw.choice(_NOUNS)} {noun}"
+    return f"{draw.choice(_ADJECTIVES) if way < 0.6 else _noun(draw)} {noun}"
 
 
 MAKERS = {"topic": topic, "role": role, "side": side, "mark": mark}

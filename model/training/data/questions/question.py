@@ -17,6 +17,8 @@ class QuestionKind:
     make: Callable[[Draw, Built], Turn | None]
     #: never trained on: for evaluation of questions of an unknown kind
     held_out: bool = False
+    #: of the questions that are not look-ups, in parts of any sum
+    share: float = 1.0
 
 
 def rivals(built: Built, fact: Fact) -> dict[str, int]:

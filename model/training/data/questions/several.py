@@ -177,11 +177,11 @@ def difference(draw: Draw, built: Built) -> Turn | None:
 
 
 KINDS = (
-    QuestionKind("compare", compare),
+    QuestionKind("compare", compare, share=1.5),
     QuestionKind("count", count_above),
-    QuestionKind("list", list_all),
-    QuestionKind("multi-hop", hop),
-    QuestionKind("key facts", key_facts),
+    QuestionKind("list", list_all, share=0.8),
+    QuestionKind("multi-hop", hop, share=0.5),
+    QuestionKind("key facts", key_facts, share=0.6),
     QuestionKind("reverse", reverse, held_out=True),
     QuestionKind("difference", difference, held_out=True),
 )

@@ -85,4 +85,8 @@ def absence(draw: Draw, built: Built) -> Turn | None:
     )
 
 
-KINDS = (QuestionKind("look-up", look_up), QuestionKind("yes or no", yes_no), QuestionKind("absence", absence))
+KINDS = (
+    QuestionKind("look-up", look_up, share=0.3),
+    QuestionKind("yes or no", yes_no, share=1.5),
+    QuestionKind("absence", absence, share=2.5),
+)
