@@ -6,6 +6,7 @@ stands and not by what it is, so some documents are made of these.
 
 from __future__ import annotations
 
+import json
 import re
 from functools import lru_cache
 from pathlib import Path
@@ -14,6 +15,7 @@ from .draw import Draw, fitting
 
 #: texts written by hand; a kind that is held out is not among them
 _TEXTS = Path(__file__).resolve().parents[1] / "tokenizer" / "texts"
+_TOKENIZER = Path(__file__).resolve().parents[1] / "state" / "tokenizer.json"
 _PROSE = ("agreements", "incidents", "minutes", "specifications")
 
 _NOUNS = (
@@ -107,13 +109,28 @@ _PLACES = "in at near behind under over beside against within outside through ac
 
 @lru_cache(maxsize=1)
 def _vocabulary() -> tuple[str, ...]:
-    """All words of the texts written by hand: a token that is never an answer is unlearned."""
+    """All words of the texts written by hand."""
     words = {word.lower() for line in _written() for word in re.findall(r"[A-Za-z]{3,}", line)}
     return tuple(sorted(words))
 
 
+@lru_cache(maxsize=1)
+def _tokens() -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Tokens of letters: those that begin a word, and all. A token that is never an answer is unlearned."""
+    pattern = re.compile(r"Ġ?[A-Za-z]+")
+    all_of_letters = sorted(one for one in json.loads(_TOKENIZER.read_text())["model"]["vocab"] if pattern.fullmatch(one))
+    begin = tuple(one[1:] for one in all_of_letters if one.startswith("Ġ") and len(one) > 2)
+    return begin, tuple(one.removeprefix("Ġ") for one in all_of_letters if len(one) > 1)
+
+
+def _token_word(draw: Draw) -> str:
+    begin, every = _tokens()
+    return draw.choice(begin) + (draw.choice(every).lower() if draw.chance(0.5) else "")
+
+
 def _noun(draw: Draw) -> str:
-    return draw.choice(_NOUNS) if draw.chance(0.6) else draw.choice(_vocabulary())
+    way = draw.random()
+    return draw.choice(_NOUNS) if way < 0.35 else draw.choice(_vocabulary()) if way < 0.55 else _token_word(draw)
 
 
 def _capital(draw: Draw, words: str) -> str:
