@@ -58,6 +58,24 @@ def test_embedding_head_and_norms_are_left_to_adam():
     assert not any(name.endswith(("q_a", "kv_b", "gate_up", "down", "router")) for name in names)
 
 
+def test_words_that_are_seldom_said_stay_where_they_are():
+    """Each step pushes them down a little, all the same way; full steps would make them alike."""
+    network = build()
+    optimizer = MuonClip(network, Rates(muon=0.0, adam=0.01), clip=None)
+    before = network.head.detach().clone()
+    generator = torch.Generator().manual_seed(1)
+    for _ in range(60):
+        for parameter in network.parameters():
+            parameter.grad = torch.zeros_like(parameter)
+        network.head.grad = torch.full_like(network.head, 1e-3)
+        network.head.grad[:8] = torch.randn(8, CONFIG.hidden, generator=generator)
+        optimizer.step(1.0)
+    moved = (network.head - before).detach().norm(dim=1)
+    # without it each of them moves by 60 full steps: 60 x 0.01 x 8
+    assert moved[8:].max() < 0.3
+    assert moved[:8].min() > 0.2
+
+
 def test_clipping_brings_a_head_to_the_limit_and_leaves_the_others():
     torch.manual_seed(2)
     network = build()
