@@ -87,10 +87,14 @@ describe('PageStore', () => {
     let running = 0;
     const inner = new MemoryObjectStore();
     const slow = new CountingObjectStore(inner);
+    // each waits for another one: pages come from files, whose reading takes what it takes
+    const waiting: (() => void)[] = [];
     slow.create = async (key, body, options) => {
       running++;
       most = Math.max(most, running);
-      await new Promise(setImmediate);
+      const other = waiting.pop();
+      if (other === undefined) await new Promise<void>((resolve) => waiting.push(resolve));
+      other?.();
       running--;
       return inner.create(key, body, options);
     };
