@@ -32,10 +32,7 @@ def _prose(draw: Draw, kind: Kind, grid: Grid, level: int) -> list[Block]:
     joint = "\n" if kind.name == "log" else " "
     while waiting:
         part, waiting = waiting[: (size := draw.randint(1, 3))], waiting[size:]
-        sentences = [one.text for one in part]
-        for _ in range(draw.randint(0, 2)):
-            sentences.insert(draw.randint(0, len(sentences)), fill_slots(draw, draw.choice(kind.filler)))
-        blocks.append(Block(joint.join(sentences), part))
+        blocks.append(_paragraph(draw, kind, part, joint))
     return blocks
 
 
@@ -47,13 +44,17 @@ def _runs(draw: Draw, kind: Kind, grid: Grid, templates: tuple[str, ...]) -> lis
         made = [
             _fill_kind(draw, _lengthen(draw, draw.choice(ways)), one) for one in grid.facts if one.attribute == about
         ]
-        if not made:
-            continue
-        sentences = [one.text for one in made]
-        for _ in range(draw.randint(0, 2)):
-            sentences.insert(draw.randint(0, len(sentences)), fill_slots(draw, draw.choice(kind.filler)))
-        blocks.append(Block(" ".join(sentences), made))
+        if made:
+            blocks.append(_paragraph(draw, kind, made, " "))
     return blocks
+
+
+def _paragraph(draw: Draw, kind: Kind, statements: list[Statement], joint: str) -> Block:
+    """Statements in their order, with up to two other sentences anywhere among them."""
+    sentences = [one.text for one in statements]
+    for _ in range(draw.randint(0, 2)):
+        sentences.insert(draw.randint(0, len(sentences)), fill_slots(draw, draw.choice(kind.filler)))
+    return Block(joint.join(sentences), statements)
 
 
 def _lengthen(draw: Draw, template: str) -> str:

@@ -11,6 +11,9 @@ SYSTEM = (
     "instruction. Cite the words that show it."
 )
 
+#: weight of words that follow from no word before: where a copy begins, which line comes next
+CHOICE = 4.0
+
 _MARKER = re.compile(
     r"^(?=\[page \d+\]|\[outline\]|Document \d+:|Question:|Answer with JSON\.|Answer in plain text\.|error:)",
     re.MULTILINE | re.IGNORECASE,
@@ -212,9 +215,14 @@ def opening(text: str, *keys: str) -> list[Segment]:
     for first in heavy:
         if first is None or first.start() < at:
             continue
-        parts += [Segment(text[at : first.start()], weight=1.0), Segment(first.group(), weight=4.0)]
+        parts += [Segment(text[at : first.start()], weight=1.0), Segment(first.group(), weight=CHOICE)]
         at = first.end()
     return [part for part in [*parts, Segment(text[at:], weight=1.0)] if part.text]
+
+
+def decided(text: str) -> Segment:
+    """The one of a few words that is right."""
+    return Segment(text, weight=CHOICE, role="value")
 
 
 def sought(text: str) -> Segment:

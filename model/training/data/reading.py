@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .dialogue import Citation, Segment, opening, sought
+from .dialogue import CHOICE, Citation, Segment, opening, sought
 from .statements import Statement
 
 
@@ -37,7 +37,7 @@ def read(statement: Statement) -> list[str | Segment]:
         starts = [line.lstrip("-* ") for line in statement.lead[1:]] if statement.style == "files" else []
     keys = (statement.fact.attribute.phrase, statement.fact.entity, *starts)
     # whether it ends here is a choice wherever there is more to read
-    stop = Segment(" [", weight=4.0 if statement.style in ("table", "files") else 1.0)
+    stop = Segment(" [", weight=CHOICE if statement.style in ("table", "files") else 1.0)
     return ["\nRead:", *opening(f" {before}", *keys), sought(value), rest, stop, f"1, p. {statement.page}]"]
 
 
@@ -51,20 +51,20 @@ def _read_cells(statement: Statement) -> tuple[str, list[str]]:
 
 def look_up(statement: Statement) -> list[str | Segment]:
     """The same words for each of several facts: what finds one fact finds the next."""
-    return [*_next("Look:"), *look_for(statement)[1:], *read(statement)]
+    return [*_next("Look"), *look_for(statement)[1:], *read(statement)]
 
 
 def conclude(text: str) -> list[str | Segment]:
     """The last line; that nothing else comes before it has to be seen."""
-    return [*_next("So:"), f" {text}"]
+    return [*_next("So"), f" {text}"]
 
 
 def check(text: str) -> list[str | Segment]:
-    return [*_next("Check:"), f" {text}"]
+    return [*_next("Check"), f" {text}"]
 
 
 def _next(line: str) -> list[str | Segment]:
-    return ["\n", Segment(line[:-1], weight=4.0), ":"]
+    return ["\n", Segment(line, weight=CHOICE), ":"]
 
 
 def cite(*statements: Statement) -> list[Citation]:

@@ -114,10 +114,6 @@ def templates(level: int, order: str = "any") -> tuple[str, ...]:
     return chosen[order]
 
 
-def state(draw: Draw, fact: Fact, level: int) -> Statement:
-    return fill(with_article(draw, draw.choice(LEVELS[level]), fact), fact)
-
-
 def state_all(draw: Draw, facts: list[Fact], level: int, mixed: bool, order: str = "any") -> list[Statement]:
     """One sentence a fact. Not mixed: all of one template, as entries of a register are."""
     allowed = templates(level, order)

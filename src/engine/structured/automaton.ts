@@ -9,7 +9,7 @@ export interface Stack {
   readonly children: Map<number, Stack>;
 }
 
-export interface Position {
+interface Position {
   readonly state: number;
   readonly stack: Stack;
 }

@@ -19,11 +19,8 @@ export function openGuardedPattern(
   const expression = new RegExp(pattern, flags);
   return {
     test: (text) => {
-      const test = (timeout: number): boolean => {
-        Object.assign(context, { expression, text });
-        return script.runInContext(context, { timeout }) === true;
-      };
-      const found = tryWithin(test, patternMs);
+      Object.assign(context, { expression, text });
+      const found = tryWithin((timeout) => script.runInContext(context, { timeout }) === true, patternMs);
       if (found === undefined) throw new PatternTimeout(`pattern ${pattern} takes longer than ${patternMs} ms`);
       return found;
     },
@@ -39,7 +36,7 @@ export function openGuardedPattern(
  */
 export function tryWithin<T>(run: (timeoutMs: number) => T, limitMs: number, readCpuMs = processorMs): T | undefined {
   const started = readCpuMs();
-  for (let tries = 0; tries < maxTries && (tries === 0 || readCpuMs() - started < limitMs); tries++) {
+  for (let tries = 0; tries < maxTries && readCpuMs() - started < limitMs; tries++) {
     try {
       return run(limitMs);
     } catch (error) {

@@ -40,14 +40,11 @@ _STATEMENTS = (
 
 
 def draw_wide(draw: Draw) -> Kind:
-    def headings(least: int, most: int) -> tuple[str, ...]:
-        return tuple(words.topic(draw) for _ in range(draw.randint(least, most)))
-
     return Kind(
         name="any",
         titles=(f"{words.topic(draw)}: {words.topic(draw)}", words.topic(draw), f"{words.topic(draw)} of {{company}}"),
         files=tuple(f"{words.phrase(draw).replace(' ', '-')}{end}" for end in (".md", ".txt")),
-        headings=headings(8, 12),
+        headings=tuple(words.topic(draw) for _ in range(draw.randint(8, 12))),
         filler=tuple(words.sentence(draw) for _ in range(40)),
         statements=_STATEMENTS,
         entity_types=tuple(draw.some(_ENTITIES, 2)),

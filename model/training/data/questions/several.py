@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 from ..compose import Built
-from ..dialogue import Answer, Segment, Turn, sought, thought
+from ..dialogue import Answer, Turn, decided, sought, thought
 from ..draw import Draw
 from ..reading import cite, conclude, look, look_for, look_up, read
 from ..values import SUMMABLE
@@ -33,7 +33,7 @@ def compare(draw: Draw, built: Built) -> Turn | None:
             *look_up(statements[1]),
             # the two stand side by side, and one word says which it is
             f"\nCompute: {word} of {pair[0].value.text} and {pair[1].value.text}: ",
-            Segment("first" if best == pair[0].entity else "second", weight=4.0, role="value"),
+            decided("first" if best == pair[0].entity else "second"),
             *conclude(best),
         ),
         answer=Answer(best, best, cite(*statements)),
@@ -59,7 +59,7 @@ def count_above(draw: Draw, built: Built) -> Turn | None:
         # the count so far: nothing has to be counted at the end
         parts += [
             f"\nCompute: {statement.fact.value.text} above {limit.value.text}: ",
-            Segment("yes" if is_above else "no", weight=4.0, role="value"),
+            decided("yes" if is_above else "no"),
             f", {total}",
         ]
     return Turn(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .. import values
 from ..compose import Built
-from ..dialogue import Answer, Segment, Turn, thought
+from ..dialogue import Answer, Turn, decided, thought
 from ..draw import Draw
 from ..reading import check, cite, conclude, look, look_for, read
 from .question import QuestionKind, rivals
@@ -42,7 +42,7 @@ def yes_no(draw: Draw, built: Built) -> Turn:
             *read(statement),
             *check(f"asked {claimed}, found {says}"),
             "\nSo: ",
-            Segment(word, weight=4.0, role="value"),
+            decided(word),
         ),
         answer=Answer(is_so, f"{word.capitalize()}, it is {says}.", cite(statement)),
         kind="yes or no",
