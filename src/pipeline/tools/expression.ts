@@ -25,7 +25,15 @@ export type Quantity =
 
 /** Deeper nesting than any real expression has; the parser recurses. */
 const maxDepth = 60;
-const tokenPattern = /\s*(?:(\d+(?:\.\d+)?|\.\d+)|([A-Za-z]+)|("[^"]*"|'[^']*')|([-+*/%(),]))/y;
+const plainNumber = String.raw`\d+(?:\.\d+)?|\.\d+`;
+const groupedNumber = String.raw`\d{1,3}(?:,\d{3})+(?:\.\d+)?(?![\d,])`;
+const tokenPattern = buildPattern(plainNumber);
+/** With thousands separators, as documents write numbers. A call has commas of its own, so not beside letters. */
+const groupedPattern = buildPattern(`${groupedNumber}|${plainNumber}`);
+
+function buildPattern(number: string): RegExp {
+  return new RegExp(String.raw`\s*(?:(${number})|([A-Za-z]+)|("[^"]*"|'[^']*')|([-+*/%(),]))`, 'y');
+}
 
 interface Token {
   readonly type: 'number' | 'name' | 'text' | 'sign' | 'end';
@@ -46,10 +54,11 @@ export function formatQuantity(quantity: Quantity): string {
 function splitTokens(expression: string): readonly Token[] {
   const tokens: Token[] = [];
   const end = expression.trimEnd().length;
-  tokenPattern.lastIndex = 0;
-  while (tokenPattern.lastIndex < end) {
-    const start = tokenPattern.lastIndex;
-    const match = tokenPattern.exec(expression);
+  const pattern = /[A-Za-z"']/.test(expression) ? tokenPattern : groupedPattern;
+  pattern.lastIndex = 0;
+  while (pattern.lastIndex < end) {
+    const start = pattern.lastIndex;
+    const match = pattern.exec(expression);
     if (match === null) {
       const at = start + (/^\s*/.exec(expression.slice(start))?.[0].length ?? 0);
       const met = [...expression.slice(at)][0] ?? '';
@@ -60,7 +69,11 @@ function splitTokens(expression: string): readonly Token[] {
     const [whole, number, name, text, sign] = match;
     const found = number ?? name ?? text ?? sign ?? '';
     const type = number !== undefined ? 'number' : name !== undefined ? 'name' : text !== undefined ? 'text' : 'sign';
-    tokens.push({ type, text: found, at: start + whole.length - found.length + 1 });
+    tokens.push({
+      type,
+      text: type === 'number' ? found.replaceAll(',', '') : found,
+      at: start + whole.length - found.length + 1,
+    });
   }
   return [...tokens, { type: 'end', text: '', at: end + 1 }];
 }
@@ -77,7 +90,8 @@ class Evaluator {
   evaluateAll(): Quantity {
     const value = this.#sum();
     if (this.#next.type === 'end') return value;
-    const hint = this.#next.text === ',' ? '; write numbers without thousands separators' : '';
+    const hint =
+      this.#next.text === ',' ? '; thousands separators stand before each three digits, and not beside functions' : '';
     throw refuse(`${show(this.#next.text)} at ${this.#next.at} is not expected; an operator or the end is${hint}`);
   }
 
