@@ -15,6 +15,7 @@ interface Citation {
   readonly page: number;
   readonly quote?: string;
   readonly verified: boolean;
+  readonly context?: string | null;
 }
 
 /** One line of output.jsonl or error.jsonl as a person reads it. */
@@ -103,9 +104,10 @@ export function renderResult({ customId, answer, problem, citations, usage }: Re
   return parts.map((part, index) => (index === 0 ? part : part.replace(/^/gm, '  '))).join('\n');
 }
 
-function renderCitation({ document = 1, page, quote = '', verified }: Citation): string {
+/** With the whole sentence, where it is known: a quote may be a few words of it. */
+function renderCitation({ document = 1, page, quote = '', verified, context }: Citation): string {
   const place = document > 1 ? `document ${document}, page ${page}` : `page ${page}`;
-  return `${place}${verified ? ' ✓' : ' (not found there)'} ${JSON.stringify(toPlainLine(quote))}`;
+  return `${place}${verified ? ' ✓' : ' (not found there)'} ${JSON.stringify(toPlainLine(context ?? quote))}`;
 }
 
 /** All lines in one table, answers cut. */

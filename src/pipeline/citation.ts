@@ -1,5 +1,6 @@
 import type { Document } from './document/document.ts';
 import { findNearQuote } from './near-quote.ts';
+import { sentenceAround } from './sentence-around.ts';
 
 /** A quote and the place it was found at; `start` and `end` are null when it is not on the page it names. */
 export interface Citation {
@@ -12,6 +13,8 @@ export interface Citation {
   readonly verified: boolean;
   /** The model's own words, where `quote` had to be mended to be the page's; else null. */
   readonly written: string | null;
+  /** The sentence or row of the page in which the quote stands; null when it is not found. */
+  readonly context: string | null;
 }
 
 /**
@@ -28,8 +31,14 @@ export function verifyCitation(
   const exact = page && findWords(page.text, quote);
   const range = exact ?? (page && findNearQuote(page.text, quote));
   if (page === undefined || range === undefined)
-    return { ...place, start: null, end: null, quote, verified: false, written: null };
-  const found = { ...place, start: page.start + range.start, end: page.start + range.end, verified: true };
+    return { ...place, start: null, end: null, quote, verified: false, written: null, context: null };
+  const found = {
+    ...place,
+    start: page.start + range.start,
+    end: page.start + range.end,
+    verified: true,
+    context: sentenceAround(page.text, range.start, range.end),
+  };
   if (exact !== undefined) return { ...found, quote, written: null };
   return { ...found, quote: page.text.slice(range.start, range.end).replace(/\s+/g, ' '), written: quote };
 }
@@ -39,13 +48,22 @@ function findWords(text: string, quote: string): { start: number; end: number } 
   const parts = quote.split(/…|\.{3,}/u).map((part) => part.split(/\s+/).filter(Boolean));
   let range: { start: number; end: number } | undefined;
   for (const words of parts.filter((part) => part.length > 0)) {
-    const pattern = new RegExp(words.map(escapePattern).join('\\s+'), 'gu');
-    pattern.lastIndex = range?.end ?? 0;
-    const match = pattern.exec(text);
+    const match = findPart(text, words.map(escapePattern).join('\\s+'), range?.end ?? 0);
     if (match === null) return undefined;
     range = { start: range?.start ?? match.index, end: match.index + match[0].length };
   }
   return range;
+}
+
+/** Where it stands as whole words, else within some: `44 months` is not meant to be the end of `144 months`. */
+function findPart(text: string, pattern: string, from: number): RegExpExecArray | null {
+  for (const whole of [`(?<![\\p{L}\\p{N}])${pattern}(?![\\p{L}\\p{N}])`, pattern]) {
+    const search = new RegExp(whole, 'gu');
+    search.lastIndex = from;
+    const match = search.exec(text);
+    if (match !== null) return match;
+  }
+  return null;
 }
 
 function escapePattern(word: string): string {

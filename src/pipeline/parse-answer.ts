@@ -31,7 +31,16 @@ export function parseTextAnswer(content: string, documents: readonly Document[])
   for (const match of content.matchAll(/\[(\d+), p\. (\d+)\]/g)) {
     const [document, page] = [Number(match[1]), Number(match[2])];
     if (documents[document - 1]?.pages[page - 1] === undefined) continue;
-    citations.push({ document, page, start: null, end: null, quote: '', verified: false, written: null });
+    citations.push({
+      document,
+      page,
+      start: null,
+      end: null,
+      quote: '',
+      verified: false,
+      written: null,
+      context: null,
+    });
   }
   return { parsed: true, answer: content.trim(), found: null, citations, raw: null };
 }

@@ -5,6 +5,8 @@ export interface Citation {
   readonly page: number;
   readonly quote: string;
   readonly verified: boolean;
+  /** The sentence or row in which the quote stands; null when it is not found. */
+  readonly context: string | null;
 }
 
 /** The body of an answered line, as far as the demo looks at it. */

@@ -25,8 +25,8 @@ function renderWords({ parsed, found, answer }: Judged['body']): string {
   return found === false ? `${show(answer)}, not found` : show(answer);
 }
 
-function renderCitation(file: string, { page, quote, verified }: Citation): string {
-  const words = cutToColumns(toPlainLine(quote), quoteColumns);
+function renderCitation(file: string, { page, quote, verified, context }: Citation): string {
+  const words = cutToColumns(toPlainLine(context ?? quote), quoteColumns);
   return `${file}, page ${page}: "${words}"${verified ? '' : '   (these words do not stand there)'}`;
 }
 

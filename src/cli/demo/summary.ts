@@ -104,7 +104,7 @@ function presentResult(
     expected: question.answer,
     right: isRight,
     shown: isShown,
-    citations: body.citations.map(({ page, quote, verified }) => ({ page, quote, verified })),
+    citations: body.citations.map(({ page, quote, verified, context }) => ({ page, quote, verified, context })),
   };
 }
 

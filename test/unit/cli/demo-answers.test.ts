@@ -20,7 +20,9 @@ const body = (more: Partial<ResultBody> = {}): ResultBody => ({
   answer: 'GBP 40',
   found: true,
   parsed: true,
-  citations: [{ page: 2, quote: 'rent of Lot 4\nis GBP  40', verified: true }],
+  citations: [
+    { page: 2, quote: 'rent of Lot 4\nis GBP  40', verified: true, context: 'The rent of Lot 4 is GBP 40 a month.' },
+  ],
   usage: { prompt_tokens: 500, completion_tokens: 60, prompt_tokens_details: { cached_tokens: 256 } },
   ext: {},
   ...more,
@@ -45,8 +47,14 @@ describe('judge', () => {
 
   it.each([
     ['no quote', []],
-    ['a quote that does not stand there', [{ page: 2, quote: 'rent of Lot 4 is GBP 40', verified: false }]],
-    ['a quote of another fact', [{ page: 1, quote: 'rent of Lot 5 is GBP 7', verified: true }]],
+    [
+      'a quote that does not stand there',
+      [{ page: 2, quote: 'rent of Lot 4 is GBP 40', verified: false, context: null }],
+    ],
+    [
+      'a quote of another fact',
+      [{ page: 1, quote: 'rent of Lot 5 is GBP 7', verified: true, context: 'The rent of Lot 5 is GBP 7.' }],
+    ],
   ])('sees no proof in %s', (_, citations) => {
     expect(judged({ citations })).toMatchObject({ isRight: true, isShown: false });
   });
@@ -60,7 +68,7 @@ describe('renderAnswers', () => {
   it('shows answer, place and quote, and what it cost', () => {
     expect(renderAnswers([judged()])).toBe(`✓ lease/rent: What is the rent of Lot 4?
     GBP 40
-    lease.md, page 2: "rent of Lot 4 is GBP 40"
+    lease.md, page 2: "The rent of Lot 4 is GBP 40 a month."
     searched; 500 tokens read, 256 of them from the prefix cache, 60 written`);
   });
 
@@ -68,7 +76,7 @@ describe('renderAnswers', () => {
     const wrong = judge(
       documents,
       'other/rent',
-      body({ answer: 'GBP\u001b[2J 9', citations: [{ page: 1, quote: 'no', verified: false }] }),
+      body({ answer: 'GBP\u001b[2J 9', citations: [{ page: 1, quote: 'no', verified: false, context: null }] }),
     );
     expect(
       renderAnswers([wrong, judged({ parsed: false, citations: [] }), judged({ answer: null, found: false })]),

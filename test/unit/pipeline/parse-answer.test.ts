@@ -53,6 +53,30 @@ describe('parseJsonAnswer', () => {
     expect(lease.text.slice(citation?.start ?? 0, citation?.end ?? 0)).toBe("by giving\nsixty (60) days' notice");
   });
 
+  it('finds a quote as whole words, and within others only where it stands nowhere else', () => {
+    const plan = paginate('plan.md', 'The term of Ash is 144 months. The term of Elm is 44 months.');
+    const startOf = (quote: string) => {
+      const content = JSON.stringify({ answer: 1, citations: [{ document: 1, page: 1, quote }], found: true });
+      return parseJsonAnswer(content, [plan]).citations[0]?.start;
+    };
+    expect(startOf('44 months')).toBe(plan.text.lastIndexOf('44 months'));
+    expect(startOf('44 mon')).toBe(plan.text.indexOf('44 mon'));
+  });
+
+  it('shows the sentence in which a quote stands', () => {
+    const content = JSON.stringify({
+      answer: 1,
+      citations: [
+        { document: 1, page: 2, quote: 'sixty (60) days' },
+        { document: 1, page: 1, quote: 'sixty (60) days' },
+      ],
+      found: true,
+    });
+    const [found, missed] = parseJsonAnswer(content, [lease]).citations;
+    expect(found?.context).toBe("Either party may end it by giving sixty (60) days' notice.");
+    expect(missed?.context).toBeNull();
+  });
+
   it.each([
     ['only left-out words', { document: 1, page: 2, quote: ' … ' }],
     ['parts in another order', { document: 1, page: 2, quote: 'sixty (60) … Either party' }],
