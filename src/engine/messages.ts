@@ -294,6 +294,11 @@ export interface ModelCard {
   readonly wholeDocumentTokens: number | null;
   /** Most headings of a document that an outline shows. Null: as many as the product shows any model. */
   readonly outlineLines: number | null;
+  /**
+   * Without tools, documents stand behind the question: a small model finds what it reads with the question in mind. The
+   * questions of a document then share no pages of it.
+   */
+  readonly questionFirst: boolean;
   /** Values of a final hidden state, and so of an embedding. */
   readonly hiddenWidth: number;
   /** sha256 over config, tokenizer and tensor headers; once the weights are read, over them too. */

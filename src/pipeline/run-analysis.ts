@@ -36,14 +36,20 @@ export function showsWhole(
   return documents.reduce((total, { text }) => total + Buffer.byteLength(text), 0) <= allowed * bytesPerToken;
 }
 
-/** The prompt of one question: system, documents (shared with the other questions), question. */
+/**
+ * The prompt of one question: system, documents (shared with the other questions), question; or, for a model that has to
+ * know the question before it reads, system (shared), question, documents.
+ */
 export function buildAnalysisRequest(
   line: LineContext,
   request: AnalysisRequest,
   documents: readonly Document[],
   isWhole: boolean,
-  outlineLines: number | null = null,
+  { outlineLines, questionFirst }: Pick<ModelCard, 'outlineLines' | 'questionFirst'>,
 ): GenerateRequest {
+  const shown = isWhole ? buildDocumentBlock(documents) : buildOutlineBlock(documents, outlineLines);
+  const asked = buildQuestionBlock(request.question, request.answer);
+  const isAskedFirst = questionFirst && request.maxToolCalls === null;
   const maxTokens =
     request.maxTokens ?? (request.maxToolCalls === null ? defaultAnswerTokens : defaultToolAnswerTokens);
   return {
@@ -51,13 +57,12 @@ export function buildAnalysisRequest(
     tenant: line.tenant,
     messages: [
       plainMessage('system', systemTexts.qa),
-      plainMessage('user', isWhole ? buildDocumentBlock(documents) : buildOutlineBlock(documents, outlineLines)),
-      plainMessage('user', buildQuestionBlock(request.question, request.answer)),
+      ...(isAskedFirst ? [asked, shown] : [shown, asked]).map((text) => plainMessage('user', text)),
     ],
     tools: null,
     toolChoice: { type: 'auto' },
     parallelToolCalls: true,
-    sharedMessages: 2,
+    sharedMessages: isAskedFirst ? 1 : 2,
     maxTokens,
     sampling: { ...neutralSampling, temperature: request.temperature, seed: request.seed ?? line.seed },
     logprobs: null,

@@ -104,7 +104,7 @@ export class LineRunner {
     const { signal, onProgress, journal } = task;
     const options = { signal, onProgress, journal };
     const isWhole = showsWhole(analysis, documents, card);
-    const request = buildAnalysisRequest(task, analysis, documents, isWhole, card.outlineLines);
+    const request = buildAnalysisRequest(task, analysis, documents, isWhole, card);
     const { maxToolCalls } = analysis;
     const registry = maxToolCalls === null ? null : buildToolRegistry(buildDocumentTools(documents));
     const ask = async (one: GenerateRequest, usedCalls: number): Promise<ToolAnswer> =>

@@ -23,6 +23,7 @@ export const modelCard: ModelCard = {
   notice: null,
   wholeDocumentTokens: null,
   outlineLines: null,
+  questionFirst: false,
   digest: 'a'.repeat(64),
 };
 

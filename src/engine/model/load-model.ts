@@ -187,13 +187,14 @@ interface Label {
   readonly notice: string | null;
   readonly wholeDocumentTokens: number | null;
   readonly outlineLines: number | null;
+  readonly questionFirst: boolean;
 }
 
 async function loadLabel(folder: string): Promise<Label> {
   const bytes = await findModelFile(folder, labelFile);
   const folderName = basename(resolve(folder));
   if (bytes === undefined) {
-    return { id: folderName, weights: 'trained', notice: null, wholeDocumentTokens: null, outlineLines: null };
+    return parseLabel({ version: 1 }, folderName);
   }
   return parseLabel(parseJsonFile(labelFile, bytes), folderName);
 }
@@ -205,7 +206,7 @@ function parseLabel(value: unknown, folderName: string): Label {
       `${labelFile}: ${field} is ${JSON.stringify(met) ?? 'missing'}, allowed: ${allowed}`,
     );
   if (!isJsonRecord(value)) throw fail('the file', value, 'a JSON object');
-  const { version, id = folderName, weights = 'trained', notice = null } = value;
+  const { version, id = folderName, weights = 'trained', notice = null, question_first: first = false } = value;
   const count = (field: string): number | null => {
     const met = value[field] ?? null;
     if (met !== null && !(Number.isSafeInteger(met) && (met as number) >= 0)) throw fail(field, met, 'a count, null');
@@ -215,12 +216,14 @@ function parseLabel(value: unknown, folderName: string): Label {
   if (typeof id !== 'string' || id === '') throw fail('id', id, 'a name');
   if (weights !== 'trained' && weights !== 'random') throw fail('weights', weights, 'trained, random');
   if (notice !== null && typeof notice !== 'string') throw fail('notice', notice, 'a text, null');
+  if (typeof first !== 'boolean') throw fail('question_first', first, 'true, false');
   return {
     id,
     weights,
     notice,
     wholeDocumentTokens: count('whole_document_tokens'),
     outlineLines: count('outline_lines'),
+    questionFirst: first,
   };
 }
 
@@ -239,6 +242,7 @@ function buildCard(config: ModelConfig, label: Label, digest: string): ModelCard
     notice: label.notice,
     wholeDocumentTokens: label.wholeDocumentTokens,
     outlineLines: label.outlineLines,
+    questionFirst: label.questionFirst,
     digest,
   });
 }

@@ -1,7 +1,7 @@
 import type { Document } from '../document/document.ts';
 
-/** Raised together with the training data of the bundled model whenever a word of these prompts changes. */
-export const dialogueVersion = 1;
+/** Raised together with the training data of the bundled model whenever a word of these prompts changes, or their order. */
+export const dialogueVersion = 2;
 
 /** Lines that look like our own markers: text must not be able to forge a page, a document or a question. */
 const markerLine =

@@ -13,7 +13,7 @@ const card = { id: 'nano', contextTokens: 64, notice: 'weights are random', dige
 const fileId = `file-${'1'.repeat(24)}`;
 const files: Record<string, string> = { [fileId]: 'First page.\n\f\nNotice is sixty days.' };
 
-function setUp(generate: (request: GenerateRequest) => Partial<GenerateResult>) {
+function setUp(generate: (request: GenerateRequest) => Partial<GenerateResult>, shown: Partial<ModelCard> = {}) {
   const asked: GenerateRequest[] = [];
   const loads: string[] = [];
   const runner = new LineRunner({
@@ -29,7 +29,7 @@ function setUp(generate: (request: GenerateRequest) => Partial<GenerateResult>) 
       if (text === undefined) throw new AppError('input.document-not-found', `no file ${id}`, { param: 'documents' });
       return { name: 'lease.md', bytes: Buffer.from(text) };
     },
-    card,
+    card: { ...card, ...shown },
     clock: { nowMs: () => 5_000, sleep: () => Promise.resolve() },
   });
   const run = (
@@ -137,6 +137,16 @@ describe('LineRunner', () => {
     const shared = asked.map(({ messages, sharedMessages }) => JSON.stringify(messages.slice(0, sharedMessages)));
     expect(shared[0]).toBe(shared[1]);
     expect(asked[1]?.sampling.seed).toBe(5);
+  });
+
+  it('asks before the documents where the model reads so, and with tools never', async () => {
+    const { run, asked } = setUp(() => ({}), { questionFirst: true });
+    await run(analysis);
+    await run({ ...analysis, tools: true });
+    const starts = asked.map(({ messages }) => messages.map(({ content }) => content?.slice(0, 9)));
+    expect(starts[0]).toEqual(['You read ', 'Question:', 'Document ']);
+    expect(starts[1]).toEqual(['You read ', 'Document ', 'Question:']);
+    expect(asked.map(({ sharedMessages }) => sharedMessages)).toEqual([1, 2]);
   });
 
   it('parses a document once for many questions', async () => {

@@ -14,7 +14,7 @@ const registry = buildToolRegistry(buildDocumentTools(documents));
 const body = { model: 'nano', documents: [{ name: 'a', text: 'b' }], question: 'Notice?', tools: true };
 const analysis = parseAnalysisRequest(body, ['nano']);
 const line = { name: 'batch_1/0', tenant: 'default', seed: 7, priority: 1, deadlineMs: null };
-const request = buildAnalysisRequest(line, analysis, documents, false);
+const request = buildAnalysisRequest(line, analysis, documents, false, { outlineLines: null, questionFirst: true });
 
 const call = (index: number, name: string, args: object): GeneratedToolCall => ({
   id: `functions.${name}:${index}`,

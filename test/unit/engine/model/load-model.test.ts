@@ -71,6 +71,7 @@ describe('describeModel', () => {
       notice: null,
       wholeDocumentTokens: null,
       outlineLines: null,
+      questionFirst: false,
     });
     expect(card.digest).toMatch(/^[0-9a-f]{64}$/);
     // INT4 experts count as the weights they stand for.
@@ -90,6 +91,7 @@ describe('describeModel', () => {
     ['{"version":1,"id":""}', 'quire.json: id is "", allowed: a name'],
     ['{"version":1,"whole_document_tokens":-1}', 'quire.json: whole_document_tokens is -1, allowed: a count, null'],
     ['{"version":1,"outline_lines":"9"}', 'quire.json: outline_lines is "9", allowed: a count, null'],
+    ['{"version":1,"question_first":1}', 'quire.json: question_first is 1, allowed: true, false'],
     ['{', 'quire.json is not JSON'],
   ])('rejects quire.json %s', async (text, message) => {
     const folder = tiny();
