@@ -79,7 +79,7 @@ def stands(quote: str, page: str) -> bool:
 def answer_turn(
     network: Network, tokenizer: Tokenizer, document, turn: Turn, tools, most: int = 400
 ) -> dict[str, bool]:
-    asked, _ = split_at_answer(branch(turn))
+    asked, _ = split_at_answer(branch(turn, document, tools))
     prompt = encode_segments(tokenizer, [*trunk(document, tools), *asked]).ids
     written = continue_greedily(network, prompt, tokenizer.special("<|im_end|>"), most)
     return grade(tokenizer.decode(written), turn, {page.number: page.text for page in document.pages})

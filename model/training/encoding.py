@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from bisect import bisect_left, bisect_right
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
 from tokenizers import Tokenizer as FastTokenizer
 
 from .data.dialogue import Segment
+from .data.marks import ANSWER as ANSWER_MARK
+from .data.marks import ENTITY as ENTITY_MARK
+from .hints import ANSWER, ATTRIBUTE, ENTITY, INSIDE, START
 
 
 class Tokenizer:
@@ -46,6 +50,10 @@ class Encoded:
     weights: list[float]
     #: True where the token belongs to words that had to be found
     sought: list[bool]
+    #: what the token is to the question, as `hints.py` has it
+    tags: list[int] = field(default_factory=list)
+    #: where a token that is learned stands in the evidence it is copied from, or -1
+    sources: list[int] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -66,10 +74,12 @@ def encode_segments(tokenizer: Tokenizer, segments: list[Segment]) -> Encoded:
         for part in run:
             at += len(part.text)
             borders.append(at)
+        tags = _tag(run, borders, starts)
         index = 0
-        for token, start in zip(ids, starts):
+        for token, start, tag in zip(ids, starts, tags):
             while start >= borders[index]:
                 index += 1
+            encoded.tags.append(tag)
             encoded.ids.append(token)
             encoded.weights.append(run[index].weight)
             encoded.sought.append(run[index].role == "value")
@@ -81,10 +91,49 @@ def encode_segments(tokenizer: Tokenizer, segments: list[Segment]) -> Encoded:
             encoded.ids.append(tokenizer.special(segment.text))
             encoded.weights.append(segment.weight)
             encoded.sought.append(False)
+            encoded.tags.append(-1)
         elif segment.text:
             run.append(segment)
     flush()
     return encoded
+
+
+def trace_copies(encoded: Encoded) -> None:
+    """Fills `sources`: wherever all words of an answer are said again, each token comes from its place in the evidence."""
+    ids, tags = encoded.ids, encoded.tags
+    encoded.sources = [-1] * len(ids)
+    for start in (at for at, tag in enumerate(tags) if tag > 0 and tag & START):
+        end = start + 1
+        while end < len(tags) and tags[end] > 0 and tags[end] & ANSWER and not tags[end] & START:
+            end += 1
+        width = end - start
+        for at in range(end, len(ids) - width + 1):
+            is_free = encoded.sources[at] < 0 and all(one > 0 for one in encoded.weights[at : at + width])
+            if ids[at] == ids[start] and is_free and ids[at : at + width] == ids[start:end]:
+                encoded.sources[at : at + width] = range(start, end)
+
+
+def _tag(run: list[Segment], borders: list[int], starts: list[int]) -> list[int]:
+    """Of each token; a name is told by its last one, an answer by its first."""
+    tags = [-1] * len(starts)
+    for part, border in zip(run, borders):
+        if part.marks is None:
+            continue
+        base = border - len(part.text)
+        for index in range(bisect_left(starts, base), bisect_left(starts, border)):
+            tags[index] = 0
+        for mark in part.marks:
+            # the token in which a character stands
+            first, last = (bisect_right(starts, base + at) - 1 for at in (mark.start, mark.end - 1))
+            if mark.kind == ANSWER_MARK:
+                tags[first] = max(tags[first], 0) | START
+                for index in range(first, last + 1):
+                    tags[index] = max(tags[index], 0) | ANSWER
+                continue
+            for index in range(first, last + 1):
+                tags[index] = max(tags[index], 0) | INSIDE
+            tags[last] |= ENTITY if mark.kind == ENTITY_MARK else ATTRIBUTE
+    return tags
 
 
 def _starts(tokenizer: Tokenizer, ids, text: str) -> list[int]:

@@ -120,7 +120,7 @@ def _evidence(built: Built, turn: Turn) -> list[str]:
         return [turn.answer.value]
     values: list[str] = []
     for citation in turn.answer.citations:
-        cited = [one.fact for one in built.statements if (one.page, one.words) == (citation.page, citation.quote)]
+        cited = [one.fact for one in built.statements if (one.page, one.quote) == (citation.page, citation.quote)]
         asked = [fact for fact in cited if fact.attribute.phrase in turn.question]
         values += [fact.value.text for fact in asked or cited]
     return list(dict.fromkeys(values))

@@ -178,7 +178,7 @@ def write_reference(folder: Path, prompt_tokens: int = 300, steps: int = 24) -> 
         for index in range(100)
         if (drawn := draw_report(open_draw(5, "reference", index, held_out=True), form))[1]
     )
-    ids = encode_segments(tokenizer, [*trunk(document, tools), *branch(turns[0])]).ids[:prompt_tokens]
+    ids = encode_segments(tokenizer, [*trunk(document, tools), *branch(turns[0], document, tools)]).ids[:prompt_tokens]
     logits = network(torch.tensor([ids]))[0]
     chosen, margins = [], []
     for _ in range(steps):
@@ -228,6 +228,8 @@ def main() -> None:
             "notice": NOTICE,
             "whole_document_tokens": recipe.whole_document_tokens,
             "outline_lines": recipe.outline_lines,
+            # as `data/dialogue.py` writes it
+            "question_first": True,
         },
     )
     place = state["place"]

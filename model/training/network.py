@@ -53,6 +53,8 @@ class Attention(nn.Module):
         self.track = False
         #: sees the scaled logits [rows, heads, tokens, tokens] before masking, when set
         self.probe: Callable[[torch.Tensor], None] | None = None
+        #: sees queries and keys, [rows, heads, tokens, nope + rope], when set
+        self.watch_keys: Callable[[torch.Tensor, torch.Tensor], None] | None = None
 
     def forward(
         self,
@@ -79,6 +81,8 @@ class Attention(nn.Module):
         k_rope = rotate(k_rope, cos, sin)[:, :, None].expand(-1, -1, c.heads, -1)
         q = torch.cat((q_nope, q_rope), dim=-1).transpose(1, 2)
         k = torch.cat((k_nope, k_rope), dim=-1).transpose(1, 2)
+        if self.watch_keys is not None:
+            self.watch_keys(q, k)
         mixed = self._attend(q, k, v.transpose(1, 2), visible)
         mixed = mixed.transpose(1, 2).reshape(rows, tokens, -1)
         return F.linear(_pick(mixed, wanted), self.out)
@@ -136,6 +140,8 @@ class Network(nn.Module):
         self.blocks = nn.ModuleList(Block(config, layer) for layer in range(config.layers))
         self.norm = RmsNorm(config.hidden, config.eps)
         self.head = nn.Parameter(torch.empty(config.vocab, config.hidden))
+        #: where it is a list, what stands behind each block but the last is put there
+        self.watched: list[torch.Tensor] | None = None
 
     def forward(
         self,
@@ -170,6 +176,8 @@ class Network(nn.Module):
         *lower, last = self.blocks
         for block in lower:
             x = block(x, cos, sin, visible)
+            if self.watched is not None:
+                self.watched.append(x)
         # behind the last layer nobody looks at the others
         if wanted is not None and isinstance(visible, Spans):
             visible = visible.keep(wanted, length)

@@ -34,6 +34,10 @@ class Batch:
     targets: torch.Tensor
     weights: torch.Tensor
     sought: torch.Tensor
+    #: int, what a token is to the question; see `hints.py`
+    tags: torch.Tensor
+    #: int, index in the row of the evidence that a token is copied from, or -1
+    sources: torch.Tensor
     positions: torch.Tensor
     documents: torch.Tensor
     branches: torch.Tensor
@@ -48,12 +52,18 @@ class Batch:
             return find_spans(self.documents, self.branches)
         return visibility(self.documents, self.branches)
 
+    @property
+    def questions(self) -> torch.Tensor:
+        """int [rows, tokens], a number of its own for each branch of each document."""
+        rows = torch.arange(self.ids.shape[0], device=self.ids.device)[:, None]
+        return (rows * 1_000 + self.documents) * 1_000 + self.branches
+
     def to(self, device: torch.device) -> Batch:
         moved = {name: getattr(self, name).to(device, non_blocking=True) for name in _TENSORS}
         return Batch(**moved, wanted=self.wanted.to(device, non_blocking=True), tokens=self.tokens)
 
 
-_TENSORS = ("ids", "targets", "weights", "sought", "positions", "documents", "branches")
+_TENSORS = ("ids", "targets", "weights", "sought", "tags", "sources", "positions", "documents", "branches")
 
 
 class Row:
@@ -63,6 +73,8 @@ class Row:
         self.targets = np.zeros(length, np.int64)
         self.weights = np.zeros(length, np.float32)
         self.sought = np.zeros(length, bool)
+        self.tags = np.full(length, -1, np.int64)
+        self.sources = np.full(length, -1, np.int64)
         self.positions = np.zeros(length, np.int64)
         self.documents = np.full(length, -1, np.int64)
         self.branches = np.zeros(length, np.int64)
@@ -71,7 +83,8 @@ class Row:
         return self.used + sample.tokens <= self.length
 
     def add(self, sample: Sample) -> None:
-        self._part(sample.trunk, 0, 0)
+        if len(sample.trunk) > 0:
+            self._part(sample.trunk, 0, 0)
         for index, branch in enumerate(sample.branches):
             self._part(branch, index + 1, len(sample.trunk))
         self.document += 1
@@ -83,6 +96,10 @@ class Row:
         self.targets[start : end - 1] = part.ids[1:]
         self.weights[start : end - 1] = part.weights[1:]
         self.sought[start : end - 1] = part.sought[1:]
+        self.tags[start:end] = part.tags
+        if part.sources:
+            sources = np.array(part.sources)
+            self.sources[start:end] = np.where(sources >= 0, sources + start, -1)
         self.positions[start:end] = np.arange(position, position + len(part))
         self.documents[start:end] = self.document
         self.branches[start:end] = branch

@@ -51,6 +51,8 @@ class Recipe:
     balance_step: float = 0.001
     #: what is evaluated and exported is the mean of the weights: each step keeps this share of it
     average: float = 0.99
+    #: layers in the middle are told what they should know of a document (`hints.py`)
+    hints: bool = False
     eval_every: int = 200
     eval_questions: int = 200
     #: with tools, longer documents are searched in place of read; null: what half the window holds is read
@@ -85,7 +87,7 @@ def parse_recipe(fields: dict) -> Recipe:
         stages=tuple(parse_stage(stage) for stage in fields["stages"]),
         **{
             name: fields[name]
-            for name in ("seed", "warm_up", "clip", "balance_step", "average", "eval_every", "eval_questions", "whole_document_tokens", "outline_lines")
+            for name in ("seed", "warm_up", "clip", "balance_step", "average", "hints", "eval_every", "eval_questions", "whole_document_tokens", "outline_lines")
             if name in fields
         },
         source=fields,

@@ -24,6 +24,7 @@ import torch.multiprocessing as processes
 from .encoding import Tokenizer
 from .evaluate import evaluate
 from .head_loss import head_loss
+from .hints import SHARE, copy_loss, hint_loss, hint_scores
 from .initial import initialize
 from .mixture import draw_samples
 from .muonclip import MuonClip, balance
@@ -179,7 +180,8 @@ class Trainer:
         if self.place["step"] % 10 == 0 and self.ranks.first:
             self.log(
                 event="step",
-                loss=round(loss.item(), 4),
+                loss=round(self.words_loss, 4),
+                hints=[[round(part, 3) for part in one] for one in self.hint_scores],
                 rate=round(factor, 4),
                 max_logit=[round(one, 1) for one in logits.tolist()],
                 load=[round(one, 2) for one in load.tolist()],
@@ -188,10 +190,23 @@ class Trainer:
 
     def _loss(self, batch: Batch) -> torch.Tensor:
         """Mean over the tokens that are learned."""
+        seen: list[torch.Tensor] = []
+        if self.recipe.hints:
+            self.network.watched = []
+            self.network.blocks[-1].attention.watch_keys = lambda q, k: seen.extend((q, k))
         with torch.autocast(self.device.type, dtype=torch.bfloat16):
             found = self.network.read(batch.ids, batch.positions, batch.visible, batch.wanted)
         weights = batch.weights.flatten()[batch.wanted]
-        return head_loss(found, self.network.head, batch.targets.flatten()[batch.wanted], weights)
+        loss = head_loss(found, self.network.head, batch.targets.flatten()[batch.wanted], weights)
+        self.words_loss, self.hint_scores = loss.item(), []
+        if self.recipe.hints:
+            states, self.network.watched = self.network.watched, None
+            self.network.blocks[-1].attention.watch_keys = None
+            copying, share = copy_loss(*seen, batch.sources, batch.questions, self.recipe.config.softmax_scale)
+            loss = loss + SHARE * (hint_loss(states, batch.tags, batch.questions) + copying)
+            if (self.place["step"] + 1) % 10 == 0:
+                self.hint_scores = [*hint_scores(states, batch.tags), (share,)]
+        return loss
 
     @torch.no_grad()
     def _follow(self) -> None:

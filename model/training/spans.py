@@ -46,11 +46,14 @@ def find_spans(documents: torch.Tensor, branches: torch.Tensor) -> Spans:
     for row in range(documents.shape[0]):
         keys = torch.stack((documents[row], branches[row]))
         ends = (keys[:, 1:] != keys[:, :-1]).any(0).nonzero().flatten().add(1).tolist()
-        trunk = (0, 0)
+        trunk, owner = (0, 0), -1
         for start, end in zip([0, *ends], [*ends, keys.shape[1]]):
             document, branch = keys[:, start].tolist()
             if document < 0:
                 continue
+            if document != owner:
+                # a document may have no trunk
+                trunk, owner = (start, start), document
             if branch == 0:
                 trunk = (start, end)
             parts.append(Span(row, start, end, *(trunk if branch else (start, start))))

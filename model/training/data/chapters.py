@@ -124,10 +124,8 @@ def _files(draw: Draw, kind: Kind, grid: Grid, level: int) -> list[Block]:
         lines, statements = [heading], []
         for fact in facts:
             line = mark.format(a=fact.attribute.phrase, v=fact.value.text)
-            start = line.index(fact.attribute.phrase)
-            quote = line[start : line.index(fact.value.text, start) + len(fact.value.text)]
-            # what stands between the heading and the fact is read with it: it is short, and copying is what comes easily
-            statements.append(Statement(fact, line, quote, style="files", lead=(*lines, line[:start])))
+            # the name stands in the heading and what is asked in the line: the value is all that is behind both
+            statements.append(Statement(fact, line, fact.value.text, style="files", lead=tuple(lines)))
             lines.append(line)
         if draw.chance(0.3):
             lines.append(fill_slots(draw, draw.choice(kind.filler)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .dialogue import CHOICE, Citation, Segment, opening, sought
+from .dialogue import CHOICE, Citation, Segment, opening
 from .statements import Statement
 
 
@@ -21,7 +21,7 @@ def look_for(statement: Statement, *also: Statement) -> list[str | Segment]:
 def read(statement: Statement) -> list[str | Segment]:
     """The words and their page, with what is above them; the value is what had to be found.
 
-    Few tokens lie between what is looked for and the words: it must still be in sight where two facts part.
+    Few tokens lie between what is looked for and the words: it must still be in sight where they begin.
     Of a table each cell is read behind the head of its column, up to the one that is asked for: in a row by itself no
     word says which cell is which. The last line is what the answer quotes, word for word; of a table it quotes the row.
     """
@@ -30,15 +30,18 @@ def read(statement: Statement) -> list[str | Segment]:
         before, starts = _read_cells(statement)
         rest = ""
     else:
-        words = statement.words
-        start = words.rfind(value)
-        before, rest = words[:start], words[start + len(value) :]
-        # below a heading each line may be the one or one more before it
-        starts = [line.lstrip("-* ") for line in statement.lead[1:]] if statement.style == "files" else []
+        start = statement.quote.rfind(value)
+        before, rest, starts = statement.quote[:start], statement.quote[start + len(value) :], []
     keys = (statement.fact.attribute.phrase, statement.fact.entity, *starts)
     # whether it ends here is a choice wherever there is more to read
-    stop = Segment(" [", weight=CHOICE if statement.style in ("table", "files") else 1.0)
-    return ["\nRead:", *opening(f" {before}", *keys), sought(value), rest, stop, f"1, p. {statement.page}]"]
+    stop = Segment(" [", weight=CHOICE if statement.style == "table" else 1.0)
+    # the space before the value is a part of its first token
+    before = f" {before}"
+    spaces = len(before) - len(before.rstrip(" "))
+    before, value = before[: len(before) - spaces], " " * spaces + value
+    found = Segment(value, weight=CHOICE, role="value")
+    page = Segment(f" {statement.page}", weight=CHOICE)
+    return [*_next("Read"), *opening(before, *keys), found, rest, stop, "1, p.", page, "]"]
 
 
 def _read_cells(statement: Statement) -> tuple[str, list[str]]:
@@ -60,7 +63,8 @@ def conclude(text: str) -> list[str | Segment]:
 
 
 def check(text: str) -> list[str | Segment]:
-    return [*_next("Check"), f" {text}"]
+    """Its first word says whether all is as it should be."""
+    return [*_next("Check"), *opening(f" {text}")]
 
 
 def _next(line: str) -> list[str | Segment]:
@@ -68,7 +72,7 @@ def _next(line: str) -> list[str | Segment]:
 
 
 def cite(*statements: Statement) -> list[Citation]:
-    found = {(one.page, one.words): Citation(one.page, one.words) for one in statements}
+    found = {(one.page, one.quote): Citation(one.page, one.quote) for one in statements}
     return list(found.values())
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .dialogue import Answer, Citation, Document, Page, Turn, thought
 from .draw import Draw
 from .facts import Difficulty, Grid, draw_grid
+from .questions.single import absent
 from .questions.wording import word_question
 from .reading import conclude, look_for, read
 from .statements import Statement, state_all
@@ -30,6 +31,7 @@ class RegisterForm:
     questions: int = 6
     #: `value` (shortest), `text`, `json`, or `mixed` of the last two
     form: str = "value"
+    #: share of documents with gaps that are also asked for what they do not say
     absent: float = 0.0
     system: float = 0.0
     #: share of documents with names and attributes from the open vocabulary
@@ -59,8 +61,12 @@ def draw_register(draw: Draw, form: RegisterForm) -> tuple[Document, list[Turn],
     name = draw.choice(_NAMES)
     page_kind = "sections" if form.sections > 0 and draw.chance(form.sections) else "pages"
     document = Document(name, "register", [Page(1, text)], page_kind)
-    asked = draw.some(statements, form.questions)
-    return document, [look_up(draw, grid, one, form) for one in asked], None
+    turns = [look_up(draw, grid, one, form) for one in draw.some(statements, form.questions)]
+    gaps = [(entity, about) for entity in grid.entities for about in grid.attributes if grid.find(entity, about) is None]
+    if gaps and form.absent > 0 and draw.chance(form.absent):
+        missing = absent(draw, *draw.choice(gaps))
+        turns.append(replace(missing, form=turns[0].form))
+    return document, turns, None
 
 
 def look_up(draw: Draw, grid: Grid, statement: Statement, form: RegisterForm) -> Turn:
@@ -74,4 +80,5 @@ def look_up(draw: Draw, grid: Grid, statement: Statement, form: RegisterForm) ->
         answer=Answer(found, found, citations),
         form="json" if kind == "json" else "text",
         strata={**grid.rivals(fact), "entity_last": int(statement.entity_last)},
+        asked=(statement.asked,),
     )

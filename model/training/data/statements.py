@@ -1,7 +1,8 @@
 """Facts as sentences, rows and lines; each with the words that prove it.
 
-A quote begins at the first word that the question knows, so that it can be found by reading forward. Levels say how
-far apart entity, attribute and value are: 1 all three in one breath, 2 words between them, 3 the entity stands in a
+A sentence is quoted from behind the last word that the question knows: there both entity and attribute have been read,
+whatever their order, and what comes next is decided. A quote that begins at the first of them has to choose among all
+sentences that begin so, before it has read the other. Levels say how far apart entity, attribute and value are: 1 all three in one breath, 2 words between them, 3 the entity stands in a
 heading or a table's first column.
 """
 
@@ -11,9 +12,10 @@ from dataclasses import dataclass
 
 from .draw import Draw
 from .facts import Fact
+from .marks import Asked
 from .words import takes_article
 
-#: {a} attribute, {e} entity, {v} value; the quote lies between the bars
+#: {a} attribute, {e} entity, {v} value; what belongs to the fact lies between the bars
 _ADJACENT = (
     "The |{a} of {e} is {v}|.",
     "The |{a} for {e} is {v}|.",
@@ -71,17 +73,15 @@ class Statement:
     lead: tuple[str, ...] = ()
 
     @property
-    def words(self) -> str:
-        """What is read and cited. From a heading to its fact all is one line: white space is free in a quote."""
-        if self.style != "files":
-            return self.quote
-        before = " ".join(line.strip() for line in self.lead if line.strip())
-        return f"{before} {self.quote}"
+    def asked(self) -> Asked:
+        """In a table the value itself: what stands before it is read with the heads of its columns."""
+        words = self.fact.value.text if self.style == "table" else self.quote
+        return Asked(self.fact.entity, self.fact.attribute.phrase, words)
 
     @property
     def entity_last(self) -> bool:
         """The entity stands nearer to the value than the attribute does."""
-        return self.quote.rfind(self.fact.entity) > self.quote.rfind(self.fact.attribute.phrase)
+        return self.text.rfind(self.fact.entity) > self.text.rfind(self.fact.attribute.phrase)
 
 
 def fill(template: str, fact: Fact) -> Statement:
@@ -91,7 +91,14 @@ def fill(template: str, fact: Fact) -> Statement:
     parts = [part.format(a=fact.attribute.phrase, e=fact.entity, v=fact.value.text) for part in template.split("|")]
     if len(parts) != 3:
         raise ValueError(f"template has {len(parts) - 1} bars, allowed: 2: {template}")
-    return Statement(fact, "".join(parts), parts[1])
+    return Statement(fact, "".join(parts), _behind_keys(parts[1], fact))
+
+
+def _behind_keys(words: str, fact: Fact) -> str:
+    """From behind entity and attribute to the end of the value; it begins with a word."""
+    before = words[: words.rindex(fact.value.text)]
+    behind = max(before.rindex(key) + len(key) for key in (fact.entity, fact.attribute.phrase))
+    return words[behind:].lstrip(" ,:;(–")
 
 
 def with_article(draw: Draw, template: str, fact: Fact) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ..encoding import Tokenizer, encode_segments
+from ..encoding import Tokenizer, encode_segments, trace_copies
 from ..packing import Sample
 from .dialogue import Document, Turn, branch, trunk
 from .draw import open_draw
@@ -19,9 +19,12 @@ def encode_sample(
     system: bool = True,
     read_weight: float = 0.0,
 ) -> Sample:
+    branches = [encode_segments(tokenizer, branch(turn, document, tools, read_weight)) for turn in turns]
+    for one in branches:
+        trace_copies(one)
     return Sample(
         trunk=encode_segments(tokenizer, trunk(document, tools, system, read_weight)),
-        branches=[encode_segments(tokenizer, branch(turn)) for turn in turns],
+        branches=branches,
         notes=[{"kind": turn.kind, **turn.strata} for turn in turns],
         source=document.kind,
     )
@@ -32,6 +35,6 @@ def corpus_texts(documents: int) -> Iterator[str]:
     form = ReportForm(chars=(400, 2_000), by_search=0.1, calculating=0.1, reflecting=0.2)
     for index in range(documents):
         document, turns, tools = draw_report(open_draw(0, "tokenizer", index), form)
-        for segment in [*trunk(document, tools), *(part for turn in turns for part in branch(turn))]:
+        for segment in [*trunk(document, tools), *(part for turn in turns for part in branch(turn, document, tools))]:
             if not segment.special:
                 yield segment.text

@@ -66,8 +66,6 @@ def look_up_by_search(draw: Draw, built: Built) -> Turn | None:
         )
     value = fact.value.text
     word = word_section_question if statement.style == "files" and draw.chance(0.3) else word_question
-    if shown is not None and statement.style == "files":
-        statement = _as_shown(statement, shown)
     return Turn(
         question=word(draw, fact.attribute, fact.entity),
         # what is looked for is said again: behind what the tool brought it would be out of sight
@@ -76,6 +74,7 @@ def look_up_by_search(draw: Draw, built: Built) -> Turn | None:
         kind="look-up by search",
         calls=calls,
         strata={**rivals(built, fact), "entity_last": int(statement.entity_last)},
+        asked=(statement.asked,),
     )
 
 
@@ -95,19 +94,20 @@ def sum_by_calculation(draw: Draw, built: Built, by_search: bool = False) -> Tur
         shown = [_find_line(result, one) for one in statements]
         if None in shown:
             return None
-        statements = [_as_shown(one, line) for one, line in zip(statements, shown)]
         calls.append(Call("search_document", {"query": query, "limit": 8}, result, tuple(first)))
         first = []
     amounts = [fact.value.amount for fact in facts]
-    expression = " + ".join(str(amount) for amount in amounts)
+    # the numbers as they stand: nothing has to be changed as they are copied
+    expression = " + ".join(f"{amount:,}" for amount in amounts)
     total = sum(amounts)
     read_all = [part for one in statements for part in look_up(one)]
-    calls.append(Call("calculate", {"expression": expression}, str(total), tuple(_unfirst([*first, *read_all]))))
+    calls.append(Call("calculate", {"expression": f" {expression}"}, str(total), tuple(_unfirst([*first, *read_all]))))
     return Turn(
         question=f"What is the {phrase} of {join_names(names)} together?",
-        thought=thought(f"Compute: {expression} = {total}\nSo: ", sought(str(total))),
+        thought=thought("So: ", sought(str(total))),
         answer=Answer(int(total), f"{facts[0].value.unit} {total:,}".strip(), cite(*statements)),
         kind="sum",
+        asked=tuple(one.asked for one in statements),
         calls=calls,
     )
 
@@ -124,21 +124,21 @@ def with_reflection(draw: Draw, built: Built, turn: Turn) -> Turn | None:
     statement = next(
         one
         for one in built.statements
-        if one.words == turn.answer.citations[0].quote and one.fact.value.text == turn.answer.value
+        if one.quote == turn.answer.citations[0].quote and one.fact.value.text == turn.answer.value
     )
     wrong = _plant(draw, built, statement)
     if wrong is None or draw.chance(0.4):
         checked = thought(*_unfirst(look_up(statement)), *check("as asked"), *conclude(statement.fact.value.text))
         return replace(turn, draft=turn.answer, check=checked, kind="reflection, right")
-    draft, found = wrong
-    checked = thought(found, *look_up(statement), *conclude(statement.fact.value.text))
+    draft, other = wrong
+    checked = thought(*_unfirst(look_up(statement)), *check(f"not {other}"), *conclude(statement.fact.value.text))
     return replace(
         turn, draft=draft, check=checked, answer=replace(turn.answer, corrected=True), kind="reflection, wrong"
     )
 
 
 def _plant(draw: Draw, built: Built, statement: Statement) -> tuple[Answer, str] | None:
-    """A wrong draft and the words that say what is wrong with it."""
+    """A wrong draft and what is wrong in it."""
     fact = statement.fact
     others = [one for one in built.statements if one.fact.attribute == fact.attribute and one.fact is not fact]
     others = others or [one for one in built.statements if one.fact.entity == fact.entity and one.fact is not fact]
@@ -149,22 +149,10 @@ def _plant(draw: Draw, built: Built, statement: Statement) -> tuple[Answer, str]
     if draw.choice(ways) == "fact":
         other = draw.choice(others)
         value = other.fact.value.text
-        return Answer(
-            value, value, cite(other)
-        ), f"Check: [1, p. {other.page}] is about {about(other)}; asked was {about(statement)}."
+        return Answer(value, value, cite(other)), value
     page = draw.choice(pages)
     quote = replace(cite(statement)[0], page=page)
-    return Answer(fact.value.text, fact.value.text, [quote]), f"Check: page {page} does not have these words."
-
-
-def _as_shown(statement: Statement, passage: str) -> Statement:
-    """Below a heading the passage is what was seen: the heading, and what it has before the words."""
-    if statement.style != "files":
-        return statement
-    before = passage[: passage.index(statement.quote, len(statement.lead[0]))].removeprefix(
-        f"[1, p. {statement.page}] "
-    )
-    return replace(statement, lead=(before.rstrip(),))
+    return Answer(fact.value.text, fact.value.text, [quote]), f"p. {page}"
 
 
 def _find_line(result: str, statement: Statement) -> str | None:

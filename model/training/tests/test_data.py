@@ -11,14 +11,18 @@ from pathlib import Path
 import pytest
 
 from training.data import names, words
+from training.data.attributes import Attribute
 from training.data.compose import DocumentForm, compose
 from training.data.dialogue import REFLECT, Answer, Turn, branch, opening, trunk
 from training.data.draw import is_held_out, open_draw
+from training.data.facts import Fact
 from training.data.kinds import find_kinds
 from training.data.questions import QUESTIONS, find_questions
 from training.data.register import RegisterForm, draw_register
 from training.data.reports import ReportForm, draw_report
+from training.data.statements import fill
 from training.data.trajectories import OutlinedDocument
+from training.data.values import Value
 from training.decode import stands
 from training.evaluation_plan import PLANS
 from training.evaluation_set import build_sets, subject
@@ -33,8 +37,9 @@ def samples(form=FORM, total=150, held_out=False):
 
 def test_a_seed_gives_the_same_sample_again_and_another_seed_another():
     first, again = (draw_report(open_draw(4, "same", 0), FORM) for _ in range(2))
+    document, _, tools = first
     assert first[0].block() == again[0].block()
-    assert [branch(turn) for turn in first[1]] == [branch(turn) for turn in again[1]]
+    assert [branch(turn, document, tools) for turn in first[1]] == [branch(turn, document, tools) for turn in again[1]]
     assert draw_report(open_draw(5, "same", 0), FORM)[0].block() != first[0].block()
 
 
@@ -103,31 +108,45 @@ def test_sums_are_the_sums_of_what_was_read(by_search):
             if turn.kind == "sum":
                 assert [call.name for call in turn.calls] == ["search_document"] * int(by_search) + ["calculate"]
                 calculated = turn.calls[-1]
-                terms = calculated.arguments["expression"].split(" + ")
+                # as they stand in the text
+                terms = calculated.arguments["expression"].replace(",", "").split(" + ")
                 assert sum(map(Decimal, terms)) == turn.answer.value == Decimal(calculated.result)
                 checked += 1
     assert checked > 20
 
 
+def test_a_sentence_is_read_from_behind_both_of_what_is_looked_for():
+    for text, quote in (
+        ("The |rent of Ash is EUR 5|.", "is EUR 5"),
+        ("|Ash (rent: EUR 5|) was heard.", "EUR 5"),
+        ("|Ash: rent EUR 5|.", "EUR 5"),
+        ("The |rent, for Ash at least, is EUR 5|.", "at least, is EUR 5"),
+        ("|Ash works with a rent of EUR 5|, as before.", "of EUR 5"),
+    ):
+        fact = Fact("Ash", Attribute("rent", "money"), Value("money", "EUR 5", Decimal(5), "EUR"))
+        template = text.replace("Ash", "{e}").replace("rent", "{a}").replace("EUR 5", "{v}")
+        assert fill(template, fact).quote == quote
+
+
 def test_what_is_looked_for_is_said_right_before_it_is_read():
     """Where two facts part, the model sees a dozen tokens back."""
     for wide in (0.0, 1.0):
-        for _, turns, _ in samples(replace(FORM, wide=wide, by_search=0.3, reflecting=0.0), 80):
+        for document, turns, tools in samples(replace(FORM, wide=wide, by_search=0.3, reflecting=0.0), 80):
             for turn in turns:
-                said = "".join(segment.text for segment in branch(turn) if segment.weight > 0)
+                said = "".join(segment.text for segment in branch(turn, document, tools) if segment.weight > 0)
                 for look, read in re.findall(r"Look: ([^\n]*)\n((?:Read: [^\n]*\n?)*)", said):
-                    assert len(re.findall(r"\[1, p\. \d+\]", read)) <= 1
+                    assert len(re.findall(r"\[1, p\. \d+\]", read.split("</think>")[0])) <= 1
                     assert read == "" or " / " in look
                 assert not re.search(r"\[1, p\. \d+\]\nRead:", said)
 
 
-def test_a_question_that_has_no_answer_ends_with_what_stands_there_instead():
+def test_a_question_that_has_no_answer_reads_nothing():
     checked = 0
     for _, turns, _ in samples(ReportForm(chars=(400, 900), grids=(1, 1), filled=0.7, look_ups=0.0), 120):
         for turn in turns:
             if turn.kind == "absence":
                 said = "".join(segment.text for segment in turn.thought)
-                assert re.search(r"\[1, p\. \d+\]\nCheck: not [^\n]+\nSo: not found$", said)
+                assert re.fullmatch(r"Look: [^\n]+ / [^\n]+\nSo: not found", said)
                 checked += 1
     assert checked > 20
 
@@ -152,7 +171,7 @@ def test_a_wide_document_has_what_no_kind_has():
 
 def test_a_reflection_corrects_a_wrong_draft_and_leaves_a_right_one():
     kinds = {"reflection, right": 0, "reflection, wrong": 0}
-    for document, turns, _ in samples(ReportForm(chars=(600, 1_500), reflecting=1.0, look_ups=1.0), 60):
+    for document, turns, tools in samples(ReportForm(chars=(600, 1_500), reflecting=1.0, look_ups=1.0), 60):
         pages = {page.number: page.text for page in document.pages}
         for turn in turns:
             if turn.draft is None:
@@ -166,10 +185,10 @@ def test_a_reflection_corrects_a_wrong_draft_and_leaves_a_right_one():
             )
             assert is_right == (turn.kind == "reflection, right")
             assert (turn.answer.corrected is True) == (not is_right)
-            said = "".join(segment.text for segment in branch(turn) if segment.weight > 0)
+            said = "".join(segment.text for segment in branch(turn, document, tools) if segment.weight > 0)
             assert turn.answer.to_written_json() in said or turn.form == "text"
             assert turn.draft.to_written_json() not in said or is_right
-            assert any(segment.text == REFLECT for segment in branch(turn))
+            assert any(segment.text == REFLECT for segment in branch(turn, document, tools))
     assert min(kinds.values()) > 20
 
 
@@ -213,11 +232,12 @@ def test_dialogues_are_written_as_the_format_says():
     for document, turns, tools in samples(total=40):
         before = "".join(segment.text for segment in trunk(document, tools))
         assert ("tool_declare" in before) == (tools is not None)
-        assert re.search(r"Document 1: \S+ \(\d+ (?:pages|sections)\)\n\[(?:page 1|outline)\]\n", before)
-        assert isinstance(document, OutlinedDocument) == ("[outline]" in before)
         for turn in turns:
-            segments = branch(turn)
+            segments = branch(turn, document, tools)
             text = "".join(segment.text for segment in segments)
+            title = re.compile(r"Document 1: \S+ \(\d+ (?:pages|sections)\)\n\[(?:page 1|outline)\]\n")
+            assert bool(title.search(before)) == (tools is not None) != bool(title.search(text))
+            assert isinstance(document, OutlinedDocument) == ("[outline]" in before + text)
             assert text.startswith("<|im_user|>user<|im_middle|>Question: ")
             assert text.endswith("<|im_end|>")
             if turn.form == "json":

@@ -50,7 +50,7 @@ def tokenizer_path(tmp_path_factory):
     for index in range(150):
         document, turns, tools = draw_report(open_draw(0, "test", index), form)
         texts += [part.text for part in trunk(document, tools) if not part.special]
-        texts += [part.text for turn in turns for part in branch(turn) if not part.special]
+        texts += [part.text for turn in turns for part in branch(turn, document, tools) if not part.special]
     path = tmp_path_factory.mktemp("tokenizer") / "tokenizer.json"
     path.write_text(json.dumps(train(iter(texts), 1024)))
     return path
@@ -86,18 +86,17 @@ def test_a_prompt_is_what_the_product_writes(tokenizer_path):
         document, turns, tools = draw_report(open_draw(7, "prompt", index), form)
         if not turns or turns[0].calls:
             continue
-        segments = branch(turns[0])
+        segments = branch(turns[0], document, tools)
         last = max(i for i, part in enumerate(segments) if part.special and part.text == "<|im_middle|>")
         mine = encode_segments(tokenizer, [*trunk(document, tools), *segments[: last + 1]]).ids
         theirs = run_node(
             "const { openTokenizer } = await import('./src/engine/tokenizer/tokenizer.ts');"
             "const { encodePrompt } = await import('./src/engine/tokenizer/chat-template.ts');"
-            "const { buildDocumentBlock } = await import('./src/pipeline/prompts/document-block.prompt.ts');"
-            "const { buildQuestionBlock } = await import('./src/pipeline/prompts/question.prompt.ts');"
-            "const { systemTexts } = await import('./src/pipeline/prompts/system.prompt.ts');"
-            "const say = (role, content) => ({ role, content, name: null, reasoning: null, toolCalls: null, toolCallId: null });"
-            "const messages = [say('system', systemTexts.qa), say('user', buildDocumentBlock([input.document])),"
-            " say('user', buildQuestionBlock(input.question, input.form))];"
+            "const { buildAnalysisRequest } = await import('./src/pipeline/run-analysis.ts');"
+            "const { question, form: answer } = input;"
+            "const asked = { question, answer, schema: null, maxTokens: 9, maxToolCalls: input.tools && 4 };"
+            "const card = { outlineLines: null, questionFirst: true };"
+            "const { messages } = buildAnalysisRequest({}, asked, [input.document], true, card);"
             "output = encodePrompt(await openTokenizer(input.folder), messages, input.tools, 2)",
             {
                 "folder": str(tokenizer_path.parent),

@@ -53,11 +53,11 @@ def register(index=0):
 
 
 def test_a_branch_sees_the_document_and_itself_only(tokenizer, network):
-    document, turns, _ = register()
-    sample = encode_sample(tokenizer, document, turns, system=False)
+    document, turns, tools = register()
+    sample = encode_sample(tokenizer, document, turns, system=True)
     other, more, _ = register(1)
     row = Row(2048)
-    row.add(encode_sample(tokenizer, other, more, system=False))
+    row.add(encode_sample(tokenizer, other, more, system=True))
     row.add(sample)
     batch = collate([row])
     # in float64, so that a sum in another order is not taken for a token seen
@@ -71,7 +71,7 @@ def test_a_branch_sees_the_document_and_itself_only(tokenizer, network):
 
 
 def test_targets_are_the_next_tokens_and_only_what_the_model_says_is_learned(tokenizer):
-    document, turns, _ = register()
+    document, turns, tools = register()
     sample = encode_sample(tokenizer, document, turns, system=True)
     row = Row(2048)
     row.add(sample)
@@ -88,9 +88,9 @@ def test_targets_are_the_next_tokens_and_only_what_the_model_says_is_learned(tok
 
 
 def test_segments_are_encoded_as_one_text(tokenizer):
-    document, turns, _ = register(3)
+    document, turns, tools = register(3)
     for turn in turns:
-        segments = branch(turn)
+        segments = branch(turn, document, tools)
         encoded = encode_segments(tokenizer, segments)
         whole, run = [], ""
         for segment in segments:
@@ -113,30 +113,30 @@ def test_special_tokens_in_text_stay_text(tokenizer):
 def test_rows_are_filled_and_lose_nothing_that_fits(tokenizer):
     samples = []
     for index in range(40):
-        document, turns, _ = register(index)
-        samples.append(encode_sample(tokenizer, document, turns, system=False))
+        document, turns, tools = register(index)
+        samples.append(encode_sample(tokenizer, document, turns, system=True))
     wanted = sum(sample.tokens for sample in samples)
-    batches = list(pack(iter(samples), rows=2, length=1024, open_rows=3))
+    batches = list(pack(iter(samples), rows=2, length=2048, open_rows=3))
     packed = sum(int((batch.documents >= 0).sum()) for batch in batches)
     # what is left in rows that are not full yet
-    assert wanted - packed < 6 * 1024
+    assert wanted - packed < 6 * 2048
     for batch in batches:
         assert int((batch.documents >= 0).sum()) / batch.documents.numel() > 0.5
 
 
 def test_a_trunk_is_one_prefix_for_all_questions(tokenizer):
-    document, turns, _ = register(5)
-    ids = [encode_segments(tokenizer, [*trunk(document), *branch(turn)]).ids for turn in turns]
-    prefix = encode_segments(tokenizer, trunk(document)).ids
+    document, turns, tools = register(5)
+    ids = [encode_segments(tokenizer, [*trunk(document, tools), *branch(turn, document, tools)]).ids for turn in turns]
+    prefix = encode_segments(tokenizer, trunk(document, tools)).ids
     assert all(one[: len(prefix)] == prefix for one in ids)
 
 
 def test_spans_give_what_the_mask_gives_forward_and_backward(tokenizer, network):
     row, next_row = Row(2048), Row(2048)
     for index in range(2):
-        document, turns, _ = register(index)
-        row.add(encode_sample(tokenizer, document, turns, system=False))
-    document, turns, _ = register(2)
+        document, turns, tools = register(index)
+        row.add(encode_sample(tokenizer, document, turns, system=True))
+    document, turns, tools = register(2)
     next_row.add(encode_sample(tokenizer, document, turns, system=True))
     batch = collate([row, next_row])
     found = []
@@ -155,8 +155,8 @@ def test_spans_give_what_the_mask_gives_forward_and_backward(tokenizer, network)
 def test_the_last_layer_says_the_same_where_only_its_wanted_tokens_are_computed(tokenizer, network):
     row = Row(2048)
     for index in range(2):
-        document, turns, _ = register(index)
-        row.add(encode_sample(tokenizer, document, turns, system=False))
+        document, turns, tools = register(index)
+        row.add(encode_sample(tokenizer, document, turns, system=True))
     batch = collate([row])
     spans = find_spans(batch.documents, batch.branches)
     kept = spans.keep(batch.wanted, batch.ids.shape[1])
@@ -177,9 +177,9 @@ def test_the_last_layer_says_the_same_where_only_its_wanted_tokens_are_computed(
 
 
 def test_spans_note_the_largest_logit_that_is_seen(tokenizer, network):
-    document, turns, _ = register()
-    row = Row(1024)
-    row.add(encode_sample(tokenizer, document, turns, system=False))
+    document, turns, tools = register()
+    row = Row(2048)
+    row.add(encode_sample(tokenizer, document, turns, system=True))
     batch = collate([row])
     attention = network.blocks[0].attention
     noted = []

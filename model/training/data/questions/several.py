@@ -38,6 +38,7 @@ def compare(draw: Draw, built: Built) -> Turn | None:
         ),
         answer=Answer(best, best, cite(*statements)),
         kind="compare",
+        asked=tuple(one.asked for one in statements),
     )
 
 
@@ -67,6 +68,7 @@ def count_above(draw: Draw, built: Built) -> Turn | None:
         thought=thought(*parts, *conclude(str(total))),
         answer=Answer(total, f"{total} of {len(facts)}.", cite(*(built.find(fact) for fact in above or facts))),
         kind="count",
+        asked=tuple(one.asked for one in statements),
     )
 
 
@@ -86,6 +88,7 @@ def list_all(draw: Draw, built: Built) -> Turn | None:
         thought=thought(*parts, *conclude(f"{len(entries)} found")),
         answer=Answer(entries, "; ".join(entries), cite(*statements)),
         kind="list",
+        asked=tuple(one.asked for one in statements),
     )
 
 
@@ -108,7 +111,6 @@ def hop(draw: Draw, built: Built) -> Turn | None:
         question=f"What is the {wanted.phrase} where the {owner.phrase} is {first.fact.value.text}?",
         thought=thought(
             look(f"{first.fact.value.text} / {owner.phrase}"),
-            *read(first),
             "\nLook: ",
             sought(entity),
             f" / {wanted.phrase}",
@@ -117,6 +119,7 @@ def hop(draw: Draw, built: Built) -> Turn | None:
         ),
         answer=Answer(value, value, cite(first, second)),
         kind="multi-hop",
+        asked=(second.asked,),
     )
 
 
@@ -139,6 +142,7 @@ def key_facts(draw: Draw, built: Built) -> Turn | None:
             cite(*statements),
         ),
         kind="key facts",
+        asked=tuple(one.asked for one in statements),
     )
 
 
@@ -173,6 +177,7 @@ def difference(draw: Draw, built: Built) -> Turn | None:
         ),
         answer=Answer(int(result), f"{result}", cite(*statements)),
         kind="difference",
+        asked=tuple(one.asked for one in statements),
     )
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from .. import values
+from ..attributes import Attribute
 from ..compose import Built
 from ..dialogue import Answer, Turn, decided, thought
 from ..draw import Draw
+from ..marks import Asked
 from ..reading import check, cite, conclude, look, look_for, read
 from .question import QuestionKind, rivals
 from .wording import word_question, word_section_question
@@ -23,6 +25,7 @@ def look_up(draw: Draw, built: Built) -> Turn:
         answer=Answer(value, value, cite(statement)),
         kind="section look-up" if sections else "look-up",
         strata={**rivals(built, fact), "entity_last": int(statement.entity_last)},
+        asked=(statement.asked,),
     )
 
 
@@ -47,6 +50,7 @@ def yes_no(draw: Draw, built: Built) -> Turn:
         answer=Answer(is_so, f"{word.capitalize()}, it is {says}.", cite(statement)),
         kind="yes or no",
         strata=rivals(built, fact),
+        asked=(statement.asked,),
     )
 
 
@@ -71,17 +75,19 @@ def absence(draw: Draw, built: Built) -> Turn | None:
     if not gaps and not across:
         return None
     entity, wanted = draw.choice(gaps or across)
+    return absent(draw, entity, wanted)
+
+
+def absent(draw: Draw, entity: str, wanted: Attribute) -> Turn:
+    """Where one place has both words there is something to read, else nothing."""
     words = "The document does not say."
-    # what is nearest is read; that it is about something else can then be seen side by side
-    nearest = next((one for one in built.statements if one.fact.attribute == wanted), None) or built.statements[0]
     return Turn(
         question=word_question(draw, wanted, entity),
-        thought=thought(
-            look(f"{entity} / {wanted.phrase}"), *read(nearest), *check(f"not {entity}"), "\nSo: not found"
-        ),
+        thought=thought(look(f"{entity} / {wanted.phrase}"), *conclude("not found")),
         answer=Answer(words, words, [], found=False),
         kind="absence",
         strata={"type": 0, "attribute": 0},
+        asked=(Asked(entity, wanted.phrase),),
     )
 
 
