@@ -1,10 +1,11 @@
 """Hints on the way: what layers in the middle should know of a document's tokens, learned beside the words.
 
 A two-key look-up takes three steps: see which words the question names, see where both stand together, read on from
-there. Words of an answer teach only all three at once, which small models learn late. So after the second layer one
-fixed direction of the residual stream is to say "here ends a name that is asked about", another "here ends what is asked
-of it", and after the third two more "here begins the answer" and "this belongs to it". Nothing is added to the model; a direction is all
-that later layers need to look for.
+there. Words of an answer teach only all three at once, which small models learn late. So behind the second layer one
+fixed direction of the residual stream is to say "here ends a name that is asked about", another "here ends what is
+asked of it", and behind the third two more "here begins the answer" and "this belongs to it"; two heads of the last
+layer are to look at the token that is copied next. Nothing is added to the model: a direction is all that later layers
+need to look for.
 """
 
 from __future__ import annotations

@@ -85,13 +85,15 @@ def parse_recipe(fields: dict) -> Recipe:
         initial=InitialForm(**_only(InitialForm, fields.get("initial", {}), "initial")),
         rates=Rates(**_only(Rates, fields.get("rates", {}), "rates")),
         stages=tuple(parse_stage(stage) for stage in fields["stages"]),
-        **{
-            name: fields[name]
-            for name in ("seed", "warm_up", "clip", "balance_step", "average", "hints", "eval_every", "eval_questions", "whole_document_tokens", "outline_lines")
-            if name in fields
-        },
+        **{name: fields[name] for name in _PLAIN if name in fields},
         source=fields,
     )
+
+
+#: fields of a recipe that are numbers or yes and no
+_PLAIN = tuple(
+    "seed warm_up clip balance_step average hints eval_every eval_questions whole_document_tokens outline_lines".split()
+)
 
 
 def load_recipe(path: Path) -> Recipe:

@@ -62,7 +62,9 @@ def draw_register(draw: Draw, form: RegisterForm) -> tuple[Document, list[Turn],
     page_kind = "sections" if form.sections > 0 and draw.chance(form.sections) else "pages"
     document = Document(name, "register", [Page(1, text)], page_kind)
     turns = [look_up(draw, grid, one, form) for one in draw.some(statements, form.questions)]
-    gaps = [(entity, about) for entity in grid.entities for about in grid.attributes if grid.find(entity, about) is None]
+    gaps = [
+        (entity, about) for entity in grid.entities for about in grid.attributes if grid.find(entity, about) is None
+    ]
     if gaps and form.absent > 0 and draw.chance(form.absent):
         missing = absent(draw, *draw.choice(gaps))
         turns.append(replace(missing, form=turns[0].form))

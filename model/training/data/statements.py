@@ -2,8 +2,8 @@
 
 A sentence is quoted from behind the last word that the question knows: there both entity and attribute have been read,
 whatever their order, and what comes next is decided. A quote that begins at the first of them has to choose among all
-sentences that begin so, before it has read the other. Levels say how far apart entity, attribute and value are: 1 all three in one breath, 2 words between them, 3 the entity stands in a
-heading or a table's first column.
+sentences that begin so, before it has read the other. Levels say how far apart entity, attribute and value are: 1 all
+three in one breath, 2 words between them, 3 the entity stands in a heading or a table's first column.
 """
 
 from __future__ import annotations

@@ -10,9 +10,9 @@ from training.data.register import RegisterForm, draw_register
 from training.data.reports import ReportForm, draw_report
 from training.data.stream import encode_sample
 from training.encoding import Tokenizer
+from training.hints import ANSWER as ANSWER_BIT
 from training.hints import ATTRIBUTE as ATTRIBUTE_BIT
 from training.hints import ENTITY as ENTITY_BIT
-from training.hints import ANSWER as ANSWER_BIT
 from training.hints import INSIDE, START, copy_loss, directions, hint_loss, hint_scores
 from training.packing import Row, collate
 
