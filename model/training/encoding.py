@@ -9,9 +9,8 @@ from pathlib import Path
 
 from tokenizers import Tokenizer as FastTokenizer
 
+from .data import marks
 from .data.dialogue import Segment
-from .data.marks import ANSWER as ANSWER_MARK
-from .data.marks import ENTITY as ENTITY_MARK
 from .hints import ANSWER, ATTRIBUTE, ENTITY, INSIDE, START
 
 
@@ -125,14 +124,14 @@ def _tag(run: list[Segment], borders: list[int], starts: list[int]) -> list[int]
         for mark in part.marks:
             # the token in which a character stands
             first, last = (bisect_right(starts, base + at) - 1 for at in (mark.start, mark.end - 1))
-            if mark.kind == ANSWER_MARK:
+            if mark.kind == marks.ANSWER:
                 tags[first] = max(tags[first], 0) | START
                 for index in range(first, last + 1):
                     tags[index] = max(tags[index], 0) | ANSWER
                 continue
             for index in range(first, last + 1):
                 tags[index] = max(tags[index], 0) | INSIDE
-            tags[last] |= ENTITY if mark.kind == ENTITY_MARK else ATTRIBUTE
+            tags[last] |= ENTITY if mark.kind == marks.ENTITY else ATTRIBUTE
     return tags
 
 

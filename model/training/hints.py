@@ -10,6 +10,9 @@ need to look for.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from functools import lru_cache
+
 import torch
 import torch.nn.functional as F
 
@@ -23,6 +26,7 @@ SHARE = 0.2
 SLOPE, OFFSET = 2.0, 3.0
 
 
+@lru_cache
 def directions(hidden: int) -> torch.Tensor:
     """[hints, hidden], orthonormal, the same in every run."""
     generator = torch.Generator().manual_seed(7)
@@ -36,21 +40,25 @@ def hint_loss(states: list[torch.Tensor], tags: torch.Tensor, questions: torch.T
     """states: behind each block, [rows, tokens, hidden]; tags and questions [rows, tokens] → mean over the hints of the
     cross entropy, in which those tokens that are and those that are not count alike. For where an answer begins also that
     of the choice among all tokens of a question: later layers take the one that says it most."""
+    losses = []
+    for bit, part, is_so, others, at in _told(states, tags):
+        each = F.binary_cross_entropy_with_logits(SLOPE * part - OFFSET, is_so.float(), reduction="none")
+        losses += [each[those].mean() / 2 for those in (is_so, others) if those.any()]
+        if bit == START:
+            losses.append(_choice_loss(SLOPE * part, is_so, questions.flatten()[at]))
+    return torch.stack(losses).sum() / len(HINTS) if losses else states[0].sum() * 0
+
+
+def _told(states: list[torch.Tensor], tags: torch.Tensor) -> Iterator[tuple[int, torch.Tensor, ...]]:
+    """Of each hint: its bit, what the evidence's tokens say along the direction, which of them are so and which are not,
+    and their flat indexes."""
     flat = tags.flatten()
     at = (flat >= 0).nonzero().squeeze(1)
-    losses = []
     for direction, (block, bit, uncounted) in zip(directions(states[0].shape[-1]), HINTS):
         x = states[block].flatten(0, 1)[at].float()
         part = (x * torch.rsqrt(x.square().mean(-1, keepdim=True) + 1e-6)) @ direction
         is_so = (flat[at] & bit) > 0
-        counted = is_so | ((flat[at] & uncounted) == 0)
-        each = F.binary_cross_entropy_with_logits(SLOPE * part - OFFSET, is_so.float(), reduction="none")
-        for those in (is_so, counted & ~is_so):
-            if those.any():
-                losses.append(each[those].mean() / 2)
-        if bit == START:
-            losses.append(_choice_loss(SLOPE * part, is_so, questions.flatten()[at]))
-    return torch.stack(losses).sum() / len(HINTS) if losses else states[0].sum() * 0
+        yield bit, part, is_so, ~is_so & ((flat[at] & uncounted) == 0), at
 
 
 def _choice_loss(logits: torch.Tensor, is_so: torch.Tensor, questions: torch.Tensor) -> torch.Tensor:
@@ -96,13 +104,8 @@ def copy_loss(
 @torch.no_grad()
 def hint_scores(states: list[torch.Tensor], tags: torch.Tensor) -> list[tuple[float, float]]:
     """Of each hint: share of those that are so and of those that are not which are told right."""
-    flat = tags.flatten()
-    at = (flat >= 0).nonzero().squeeze(1)
     found = []
-    for direction, (block, bit, uncounted) in zip(directions(states[0].shape[-1]), HINTS):
-        x = states[block].flatten(0, 1)[at].float()
-        said = SLOPE * (x * torch.rsqrt(x.square().mean(-1, keepdim=True) + 1e-6)) @ direction > OFFSET
-        is_so = (flat[at] & bit) > 0
-        others = ~is_so & ((flat[at] & uncounted) == 0)
+    for _, part, is_so, others, _ in _told(states, tags):
+        said = SLOPE * part > OFFSET
         found.append((said[is_so].float().mean().item(), (~said[others]).float().mean().item()))
     return found

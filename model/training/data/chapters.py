@@ -125,7 +125,7 @@ def _files(draw: Draw, kind: Kind, grid: Grid, level: int) -> list[Block]:
         for fact in facts:
             line = mark.format(a=fact.attribute.phrase, v=fact.value.text)
             # the name stands in the heading and what is asked in the line: the value is all that is behind both
-            statements.append(Statement(fact, line, fact.value.text, style="files", lead=tuple(lines)))
+            statements.append(Statement(fact, line, fact.value.text, style="files", lead=(heading,)))
             lines.append(line)
         if draw.chance(0.3):
             lines.append(fill_slots(draw, draw.choice(kind.filler)))

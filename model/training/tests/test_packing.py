@@ -54,10 +54,10 @@ def register(index=0):
 
 def test_a_branch_sees_the_document_and_itself_only(tokenizer, network):
     document, turns, tools = register()
-    sample = encode_sample(tokenizer, document, turns, system=True)
+    sample = encode_sample(tokenizer, document, turns, system=False)
     other, more, _ = register(1)
     row = Row(2048)
-    row.add(encode_sample(tokenizer, other, more, system=True))
+    row.add(encode_sample(tokenizer, other, more, system=False))
     row.add(sample)
     batch = collate([row])
     # in float64, so that a sum in another order is not taken for a token seen
@@ -114,7 +114,7 @@ def test_rows_are_filled_and_lose_nothing_that_fits(tokenizer):
     samples = []
     for index in range(40):
         document, turns, tools = register(index)
-        samples.append(encode_sample(tokenizer, document, turns, system=True))
+        samples.append(encode_sample(tokenizer, document, turns, system=False))
     wanted = sum(sample.tokens for sample in samples)
     batches = list(pack(iter(samples), rows=2, length=2048, open_rows=3))
     packed = sum(int((batch.documents >= 0).sum()) for batch in batches)
@@ -135,7 +135,7 @@ def test_spans_give_what_the_mask_gives_forward_and_backward(tokenizer, network)
     row, next_row = Row(2048), Row(2048)
     for index in range(2):
         document, turns, tools = register(index)
-        row.add(encode_sample(tokenizer, document, turns, system=True))
+        row.add(encode_sample(tokenizer, document, turns, system=False))
     document, turns, tools = register(2)
     next_row.add(encode_sample(tokenizer, document, turns, system=True))
     batch = collate([row, next_row])
@@ -179,7 +179,7 @@ def test_the_last_layer_says_the_same_where_only_its_wanted_tokens_are_computed(
 def test_spans_note_the_largest_logit_that_is_seen(tokenizer, network):
     document, turns, tools = register()
     row = Row(2048)
-    row.add(encode_sample(tokenizer, document, turns, system=True))
+    row.add(encode_sample(tokenizer, document, turns, system=False))
     batch = collate([row])
     attention = network.blocks[0].attention
     noted = []
