@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tokenizers import Tokenizer as FastTokenizer
 
+from .copies import Places, Said
 from .data import marks
 from .data.dialogue import Segment
 from .hints import ANSWER, ATTRIBUTE, ENTITY, INSIDE, START
@@ -51,15 +52,18 @@ class Encoded:
     sought: list[bool]
     #: what the token is to the question, as `hints.py` has it
     tags: list[int] = field(default_factory=list)
-    #: where a token that is learned stands in the evidence it is copied from, or -1
+    #: where words stand that are said again
+    places: Places = field(default_factory=Places)
+    #: where a token that is learned stands in what it is copied from, or -1
     sources: list[int] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.ids)
 
 
-def encode_segments(tokenizer: Tokenizer, segments: list[Segment]) -> Encoded:
-    """Adjacent texts are one text for the tokenizer, as in a prompt; a token takes the marks of its first character."""
+def encode_segments(tokenizer: Tokenizer, segments: list[Segment], said: Said = Said()) -> Encoded:
+    """Adjacent texts are one text for the tokenizer, as in a prompt; a token takes the marks of its first character.
+    `said`: words whose places are noted."""
     encoded = Encoded([], [], [])
     run: list[Segment] = []
 
@@ -74,6 +78,7 @@ def encode_segments(tokenizer: Tokenizer, segments: list[Segment]) -> Encoded:
             at += len(part.text)
             borders.append(at)
         tags = _tag(run, borders, starts)
+        encoded.places.note(said, text, starts, tags, len(encoded.ids))
         index = 0
         for token, start, tag in zip(ids, starts, tags):
             while start >= borders[index]:
@@ -95,21 +100,6 @@ def encode_segments(tokenizer: Tokenizer, segments: list[Segment]) -> Encoded:
             run.append(segment)
     flush()
     return encoded
-
-
-def trace_copies(encoded: Encoded) -> None:
-    """Fills `sources`: wherever all words of an answer are said again, each token comes from its place in the evidence."""
-    ids, tags = encoded.ids, encoded.tags
-    encoded.sources = [-1] * len(ids)
-    for start in (at for at, tag in enumerate(tags) if tag > 0 and tag & START):
-        end = start + 1
-        while end < len(tags) and tags[end] > 0 and tags[end] & ANSWER and not tags[end] & START:
-            end += 1
-        width = end - start
-        for at in range(end, len(ids) - width + 1):
-            is_free = encoded.sources[at] < 0 and all(one > 0 for one in encoded.weights[at : at + width])
-            if ids[at] == ids[start] and is_free and ids[at : at + width] == ids[start:end]:
-                encoded.sources[at : at + width] = range(start, end)
 
 
 def _tag(run: list[Segment], borders: list[int], starts: list[int]) -> list[int]:

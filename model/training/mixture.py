@@ -4,16 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import fields
+from functools import partial
 
-from .data.draw import open_draw
+from .data.draw import Draw, open_draw
+from .data.drills import DrillForm, draw_drill
 from .data.register import RegisterForm, draw_register
 from .data.reports import ReportForm, draw_report
-from .data.stream import encode_sample
+from .data.stream import encode_drill, encode_sample
 from .encoding import Tokenizer
 from .packing import Sample
 from .recipe import Source
 
-FORMS = {"register": (RegisterForm, draw_register), "report": (ReportForm, draw_report)}
+
+def _ask(make, tokenizer: Tokenizer, draw: Draw, form) -> Sample | None:
+    document, turns, tools = make(draw, form)
+    if not turns:
+        return None
+    return encode_sample(tokenizer, document, turns, tools, draw.chance(form.system), form.read_weight)
+
+
+def _drill(tokenizer: Tokenizer, draw: Draw, form: DrillForm) -> Sample:
+    return encode_drill(tokenizer, draw_drill(draw, form))
+
+
+#: of each kind of source its settings, and what makes a sample of it
+FORMS = {
+    "register": (RegisterForm, partial(_ask, draw_register)),
+    "report": (ReportForm, partial(_ask, draw_report)),
+    "drill": (DrillForm, _drill),
+}
 
 
 def build_form(source: Source):
@@ -41,7 +60,7 @@ def draw_samples(
     while True:
         draw = open_draw(seed, "sample", index, held_out=held_out)
         _, form, make = draw.choices(built, [source.share for source in sources])[0]
-        document, turns, tools = make(draw, form)
-        if turns:
-            yield index, encode_sample(tokenizer, document, turns, tools, draw.chance(form.system), form.read_weight)
+        sample = make(tokenizer, draw, form)
+        if sample is not None:
+            yield index, sample
         index += step

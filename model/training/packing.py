@@ -106,8 +106,11 @@ class Row:
         self.used = end
 
 
-def pack(samples: Iterator[Sample], rows: int, length: int, open_rows: int = 4) -> Iterator[Batch]:
-    """Fills rows first-fit among a few open ones. A sample longer than a row loses its last branches, or is left out."""
+def pack(samples: Iterator[Sample], rows: int, length: int, open_rows: int = 4, longest: int = 0) -> Iterator[Batch]:
+    """Fills rows first-fit among a few open ones. A sample longer than a row loses its last branches; one that is still
+    longer is a batch by itself up to `longest` tokens, or is left out. Raises ValueError for `longest` with several rows."""
+    if longest > 0 and rows > 1:
+        raise ValueError(f"longest {longest} with {rows} rows, allowed: 1")
     waiting = [Row(length) for _ in range(open_rows)]
     full: list[Row] = []
     for sample in samples:
@@ -115,6 +118,10 @@ def pack(samples: Iterator[Sample], rows: int, length: int, open_rows: int = 4) 
             sample.branches.pop()
             sample.notes.pop()
         if sample.tokens > length:
+            if sample.tokens <= longest:
+                alone = Row(sample.tokens)
+                alone.add(sample)
+                yield collate([alone])
             continue
         row = next((row for row in waiting if row.fits(sample)), None)
         if row is None:

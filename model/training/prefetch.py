@@ -31,7 +31,7 @@ def make_batches(tokenizer: Tokenizer, stage: Stage, seed: int, start: int, step
             place[0] = index + step
             yield sample
 
-    for batch in pack(counted(), stage.rows, stage.length):
+    for batch in pack(counted(), stage.rows, stage.length, longest=stage.longest):
         yield batch, place[0]
 
 

@@ -34,6 +34,8 @@ class Stage:
     quantize: bool = False
     #: rotary frequencies of the longer window
     yarn: bool = False
+    #: a sample longer than a row, up to so many tokens, is a row by itself; only where a batch is one row
+    longest: int = 0
     #: the stage ends early once value accuracy where another entity has the same attribute reaches this
     promote: float | None = None
 

@@ -12,6 +12,7 @@ from .facts import MAKERS, Fact, Grid, fill_grid
 from .kinds import Kind, find_kinds
 from .kinds.kind import fill_slots
 from .kinds.wide import draw_wide
+from .marks import PREFIXES
 from .statements import Statement
 
 
@@ -78,15 +79,12 @@ def _draw_grid(draw: Draw, kind: Kind, form: DocumentForm, style: str, taken: se
         if draw.chance(0.3) and type_name in attribute_types():
             return attribute(draw, type_name)
         noun = draw.choice(kind.attributes[type_name])
-        return Attribute(f"{draw.choice(_PREFIXES)} {noun}" if draw.chance(0.4) else noun, type_name)
+        return Attribute(f"{draw.choice(PREFIXES)} {noun}" if draw.chance(0.4) else noun, type_name)
 
     attributes = draw.distinct(about, draw.randint(*form.attributes), lambda one: one.phrase)
     # a table without gaps: an empty cell would need a sign of its own
     filled = 1.0 if style == "table" else form.filled
     return fill_grid(draw, Grid(entity_type, entities, attributes), filled, taken)
-
-
-_PREFIXES = "agreed initial revised new provisional yearly monthly joint special second first regular".split()
 
 
 def _assemble(draw: Draw, kind: Kind, chapters: list[list[Block]], target: int, loose: float) -> list[Block]:

@@ -9,12 +9,23 @@ from dataclasses import dataclass
 ENTITY, ATTRIBUTE, ANSWER = "entity", "attribute", "answer"
 
 
+#: words that make another attribute of one
+PREFIXES = "agreed initial revised new provisional yearly monthly joint special second first regular".split()
+
+
 @dataclass(frozen=True)
 class Asked:
     entity: str
     attribute: str
     #: words of the document that are to be read; None where it does not say
     words: str | None = None
+    #: what of them is the answer
+    value: str | None = None
+    #: what is quoted, where that is more than the value
+    quote: str | None = None
+    #: of a table: head and cell of each column up to the one that is asked for, and the lines they stand in
+    cells: tuple[tuple[str, str], ...] = ()
+    lines: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True)
@@ -26,17 +37,42 @@ class Mark:
     kind: str
 
 
-def find_marks(text: str, asked: tuple[Asked, ...]) -> tuple[Mark, ...]:
+def find_marks(text: str, asked: tuple[Asked, ...], question: str) -> tuple[Mark, ...]:
+    """Names only where the question has them: what is listed cannot be known before the list."""
     marks = []
     for name in dict.fromkeys(one.entity for one in asked):
-        marks += _find(text, rf"(?<!\w){re.escape(name)}(?!\w)", ENTITY)
+        if name in question:
+            marks += _find(text, rf"(?<!\w){re.escape(name)}(?!\w)", ENTITY)
     for name in dict.fromkeys(one.attribute for one in asked):
-        marks += _find(text, rf"(?<!\w)(?i:{re.escape(name)})(?!\w)", ATTRIBUTE)
+        if name.lower() in question.lower():
+            found = _find(text, rf"(?<!\w)(?i:{re.escape(name)})(?!\w)", ATTRIBUTE)
+            marks += [mark for mark in found if not _is_longer(text[: mark.start])]
     for one in asked:
         if one.words is not None:
-            # not a part of a longer number
-            marks += _find(text, rf"(?<!\w)(?<!\d[.,:]){re.escape(one.words)}(?!\w|[.,:]\d)", ANSWER)
+            marks += _find(text, whole(one.words), ANSWER)
     return tuple(marks)
+
+
+def _is_longer(before: str) -> bool:
+    """The last word makes another attribute of what follows: yearly rent is not rent."""
+    word = re.search(r"(\w+) $", before)
+    return word is not None and word.group(1).lower() in PREFIXES
+
+
+def whole(words: str) -> str:
+    """A pattern of these words where they are no part of a longer word or number."""
+    return rf"(?<!\w)(?<!\d[.,:]){re.escape(words)}(?!\w|[.,:]\d)"
+
+
+def said_again(asked: tuple[Asked, ...]) -> tuple[str, ...]:
+    """What a thought says more than once: names, values, and the numbers in values."""
+    said = []
+    for one in asked:
+        said += [one.entity, one.attribute]
+        if one.value is not None:
+            numbers = re.findall(r"\d[\d,]*", one.value)
+            said += [one.value, *(numbers if len(numbers) == 1 else [])]
+    return tuple(dict.fromkeys(said))
 
 
 def _find(text: str, pattern: str, kind: str) -> list[Mark]:

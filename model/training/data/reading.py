@@ -34,7 +34,7 @@ def read(statement: Statement) -> list[str | Segment]:
         before, rest, starts = statement.quote[:start], statement.quote[start + len(value) :], []
     keys = (statement.fact.attribute.phrase, statement.fact.entity, *starts)
     # whether it ends here is a choice wherever there is more to read
-    stop = Segment(" [", weight=CHOICE if statement.style == "table" else 1.0)
+    stop = Segment(" [", weight=CHOICE)
     # the space before the value is a part of its first token
     before = f" {before}"
     spaces = len(before) - len(before.rstrip(" "))
@@ -46,15 +46,19 @@ def read(statement: Statement) -> list[str | Segment]:
 
 def _read_cells(statement: Statement) -> tuple[str, list[str]]:
     """Words up to the cell that is asked for, and where heads and cells begin."""
-    heads, cells = (line.strip("| ").split(" | ") for line in (statement.lead[0], statement.quote))
-    until = next(index for index, head in enumerate(heads) if head.lower() == statement.fact.attribute.phrase.lower())
-    text = " ".join(f"| {head}: {cell}" for head, cell in zip(heads[:until], cells))
-    return f"{text} | {heads[until]}: ", [*heads[: until + 1], *cells[:until]]
+    *before, (head, _) = statement.cells
+    text = " ".join(f"| {name}: {cell}" for name, cell in before)
+    return f"{text} | {head}: ", [*(name for name, _ in before), head, *(cell for _, cell in before)]
 
 
 def look_up(statement: Statement) -> list[str | Segment]:
     """The same words for each of several facts: what finds one fact finds the next."""
     return [*_next("Look"), *look_for(statement)[1:], *read(statement)]
+
+
+def compute(text: str) -> list[str | Segment]:
+    """What has been put together so far."""
+    return [*_next("Compute"), f" {text}"]
 
 
 def conclude(text: str) -> list[str | Segment]:

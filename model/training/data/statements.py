@@ -76,7 +76,28 @@ class Statement:
     def asked(self) -> Asked:
         """In a table the value itself: what stands before it is read with the heads of its columns."""
         words = self.fact.value.text if self.style == "table" else self.quote
-        return Asked(self.fact.entity, self.fact.attribute.phrase, words)
+        value = self.fact.value.text
+        # a row is found by what stands between its outer bars
+        quote = self.quote.strip("| ")
+        lines = (self.lead[0], self.quote) if self.style == "table" else None
+        return Asked(
+            self.fact.entity,
+            self.fact.attribute.phrase,
+            words,
+            value,
+            quote=None if quote == value else quote,
+            cells=self.cells,
+            lines=lines,
+        )
+
+    @property
+    def cells(self) -> tuple[tuple[str, str], ...]:
+        """Of a table's row head and cell of each column, up to the one that is asked for."""
+        if self.style != "table":
+            return ()
+        heads, cells = (line.strip("| ").split(" | ") for line in (self.lead[0], self.quote))
+        until = next(at for at, head in enumerate(heads) if head.lower() == self.fact.attribute.phrase.lower())
+        return tuple(zip(heads[: until + 1], cells))
 
     @property
     def entity_last(self) -> bool:

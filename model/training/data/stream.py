@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ..encoding import Tokenizer, encode_segments, trace_copies
+from ..copies import Said, trace_copies
+from ..encoding import Encoded, Tokenizer, encode_segments
 from ..packing import Sample
-from .dialogue import Document, Turn, branch, trunk
+from .dialogue import Document, Segment, Turn, branch, trunk
 from .draw import open_draw
 from .reports import ReportForm, draw_report
 
@@ -19,7 +20,14 @@ def encode_sample(
     system: bool = True,
     read_weight: float = 0.0,
 ) -> Sample:
-    branches = [encode_segments(tokenizer, branch(turn, document, tools, read_weight)) for turn in turns]
+    branches = [
+        encode_segments(
+            tokenizer,
+            branch(turn, document, tools, read_weight),
+            Said(turn.said, turn.quotes, turn.names_found, turn.rows),
+        )
+        for turn in turns
+    ]
     for one in branches:
         trace_copies(one)
     return Sample(
@@ -28,6 +36,14 @@ def encode_sample(
         notes=[{"kind": turn.kind, **turn.strata} for turn in turns],
         source=document.kind,
     )
+
+
+def encode_drill(tokenizer: Tokenizer, lines: list[list[Segment]]) -> Sample:
+    """Lines that see nothing of each other, and nothing before them."""
+    branches = [encode_segments(tokenizer, line) for line in lines]
+    for one in branches:
+        trace_copies(one)
+    return Sample(Encoded([], [], []), branches, [{"kind": "drill"} for _ in lines], "drill")
 
 
 def corpus_texts(documents: int) -> Iterator[str]:

@@ -10,7 +10,7 @@ from .dialogue import Answer, Call, Document, Page, Turn, sought, thought
 from .draw import Draw
 from .questions.question import columns, join_names, rivals
 from .questions.wording import word_question, word_section_question
-from .reading import about, check, cite, conclude, look, look_for, look_up
+from .reading import about, check, cite, compute, conclude, look, look_for, look_up
 from .searching import read_pages, search_document
 from .statements import Statement
 from .values import SUMMABLE
@@ -98,9 +98,10 @@ def sum_by_calculation(draw: Draw, built: Built, by_search: bool = False) -> Tur
         first = []
     amounts = [fact.value.amount for fact in facts]
     # the numbers as they stand: nothing has to be changed as they are copied
-    expression = " + ".join(f"{amount:,}" for amount in amounts)
-    total = sum(amounts)
-    read_all = [part for one in statements for part in look_up(one)]
+    expressions = [" + ".join(f"{amount:,}" for amount in amounts[: last + 1]) for last in range(len(amounts))]
+    expression, total = expressions[-1], sum(amounts)
+    # the sum as it grows: each line is the one before and what was read last
+    read_all = [part for one, so_far in zip(statements, expressions) for part in (*look_up(one), *compute(so_far))]
     calls.append(Call("calculate", {"expression": f" {expression}"}, str(total), tuple(_unfirst([*first, *read_all]))))
     return Turn(
         question=f"What is the {phrase} of {join_names(names)} together?",
@@ -108,6 +109,7 @@ def sum_by_calculation(draw: Draw, built: Built, by_search: bool = False) -> Tur
         answer=Answer(int(total), f"{facts[0].value.unit} {total:,}".strip(), cite(*statements)),
         kind="sum",
         asked=tuple(one.asked for one in statements),
+        total=str(total),
         calls=calls,
     )
 

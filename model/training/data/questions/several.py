@@ -32,8 +32,8 @@ def compare(draw: Draw, built: Built) -> Turn | None:
             *read(statements[0]),
             *look_up(statements[1]),
             # the two stand side by side, and one word says which it is
-            f"\nCompute: {word} of {pair[0].value.text} and {pair[1].value.text}: ",
-            decided("first" if best == pair[0].entity else "second"),
+            f"\nCompute: {word} of {pair[0].value.text} and {pair[1].value.text}:",
+            decided(" first" if best == pair[0].entity else " second"),
             *conclude(best),
         ),
         answer=Answer(best, best, cite(*statements)),
@@ -59,8 +59,8 @@ def count_above(draw: Draw, built: Built) -> Turn | None:
         parts += look_up(statement)
         # the count so far: nothing has to be counted at the end
         parts += [
-            f"\nCompute: {statement.fact.value.text} above {limit.value.text}: ",
-            decided("yes" if is_above else "no"),
+            f"\nCompute: {statement.fact.value.text} above {limit.value.text}:",
+            decided(" yes" if is_above else " no"),
             f", {total}",
         ]
     return Turn(
@@ -111,8 +111,8 @@ def hop(draw: Draw, built: Built) -> Turn | None:
         question=f"What is the {wanted.phrase} where the {owner.phrase} is {first.fact.value.text}?",
         thought=thought(
             look(f"{first.fact.value.text} / {owner.phrase}"),
-            "\nLook: ",
-            sought(entity),
+            "\nLook:",
+            sought(f" {entity}"),
             f" / {wanted.phrase}",
             *read(second),
             f"\nSo: {value}",
@@ -182,7 +182,7 @@ def difference(draw: Draw, built: Built) -> Turn | None:
 
 
 KINDS = (
-    QuestionKind("compare", compare, share=1.5),
+    QuestionKind("compare", compare, share=3.0),
     QuestionKind("count", count_above),
     QuestionKind("list", list_all, share=0.8),
     QuestionKind("multi-hop", hop, share=0.5),

@@ -1,0 +1,148 @@
+"""Which token of a dialogue is copied from which other one: names, values, quotes, cells of a table.
+
+Two heads of the last layer learn to look there (`hints.py`).
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from .data.marks import Asked, whole
+from .hints import ANSWER, START
+
+if TYPE_CHECKING:
+    from .encoding import Encoded
+
+
+@dataclass(frozen=True)
+class Said:
+    """Words of a dialogue that come from other words of it."""
+
+    #: said more than once outside of evidence
+    again: tuple[str, ...] = ()
+    #: copied from evidence
+    quotes: tuple[str, ...] = ()
+    #: names that evidence says first, each with the answer it stands before
+    names: tuple[tuple[str, str], ...] = ()
+    #: tables of which cells are read
+    rows: tuple[Asked, ...] = ()
+
+
+@dataclass
+class Places:
+    """First and last token of each."""
+
+    #: words that are said again; in evidence only names that it says first
+    said: list[tuple[int, int]] = field(default_factory=list)
+    #: of quotes, anywhere
+    quotes: list[tuple[int, int]] = field(default_factory=list)
+    #: what is read of a table, and the first token of where it stands
+    cells: list[tuple[int, int, int]] = field(default_factory=list)
+    #: of each row heads and cells in turn
+    rows: dict[int, list[tuple[int, int]]] = field(default_factory=dict)
+
+    def note(self, said: Said, text: str, starts: list[int], tags: list[int], base: int) -> None:
+        """Of a text whose tokens begin at `starts`; the first has the index `base`. Evidence has tags from 0."""
+        evidence = any(tag >= 0 for tag in tags)
+        again = [place for place in _places(text, starts, said.again) if tags[place[0]] < 0]
+        names = _names_shown(text, starts, said.names) if evidence else []
+        self.said += [(base + first, base + last) for first, last in (*again, *names)]
+        self.quotes += [(base + first, base + last) for first, last in _places(text, starts, said.quotes)]
+        for index, row in enumerate(said.rows):
+            if index in self.rows:
+                read = _cells_read(text, starts, row)
+                self.cells += [(base + a, base + b, start) for (a, b), (start, _) in zip(read, self.rows[index])]
+            elif shown := _cells_shown(text, starts, row):
+                self.rows[index] = [(base + first, base + last) for first, last in shown]
+
+
+def trace_copies(encoded: Encoded) -> None:
+    """Fills `sources`: quotes, and values read first, come from their place in the evidence; names and values said again
+    from where they were said last."""
+    ids, tags = encoded.ids, encoded.tags
+    encoded.sources = [-1] * len(ids)
+    for first, last, start in encoded.places.cells:
+        width = last - first + 1
+        if ids[first : last + 1] == ids[start : start + width]:
+            _trace(encoded, first, start, width)
+    shown: dict[tuple[int, ...], int] = {}
+    for first, last in sorted(encoded.places.quotes):
+        words = tuple(ids[first : last + 1])
+        if tags[first] >= 0:
+            shown.setdefault(words, first)
+        elif words in shown:
+            _trace(encoded, first, shown[words], len(words))
+    for start in (at for at, tag in enumerate(tags) if tag > 0 and tag & START):
+        end = start + 1
+        while end < len(tags) and tags[end] > 0 and tags[end] & ANSWER and not tags[end] & START:
+            end += 1
+        width = end - start
+        copies = (at for at in range(end, len(ids) - width + 1) if ids[at : at + width] == ids[start:end])
+        read = next((at for at in copies if all(one > 0 for one in encoded.weights[at : at + width])), None)
+        if read is not None:
+            _trace(encoded, read, start, width)
+    latest: dict[tuple[int, ...], int] = {}
+    # of those that begin at one place the longest first
+    for first, last in sorted(encoded.places.said, key=lambda place: (place[0], -place[1])):
+        words = tuple(ids[first : last + 1])
+        if words in latest:
+            _trace(encoded, first, latest[words], len(words))
+        latest[words] = first
+
+
+def _trace(encoded: Encoded, at: int, start: int, width: int) -> None:
+    """Where all of them are learned and none has a source yet."""
+    learned = zip(encoded.weights[at : at + width], encoded.sources[at : at + width])
+    if all(weight > 0 and source < 0 for weight, source in learned):
+        encoded.sources[at : at + width] = range(start, start + width)
+
+
+def _cells_shown(text: str, starts: list[int], row: Asked) -> list[tuple[int, int]]:
+    """Tokens of each head and each cell in turn, in the row and the header above it; empty where the text has no such row."""
+    header, line = row.lines
+    at = text.find(line)
+    above = text.rfind(header, 0, at) if at >= 0 else -1
+    if above < 0:
+        return []
+    places = []
+    for head, cell in row.cells:
+        # behind its bar: the same words may stand in a column before
+        above, at = text.index(f"| {head} ", above) + 2, text.index(f"| {cell} ", at) + 2
+        places += [_span(starts, above, len(head)), _span(starts, at, len(cell))]
+    return places
+
+
+def _cells_read(text: str, starts: list[int], row: Asked) -> list[tuple[int, int]]:
+    """The same where a thought reads them."""
+    at = text.find(" ".join(f"| {head}: {cell}" for head, cell in row.cells))
+    if at < 0:
+        return []
+    places = []
+    for head, cell in row.cells:
+        places += [_span(starts, at + 2, len(head)), _span(starts, at + len(head) + 4, len(cell))]
+        at += len(f"| {head}: {cell} ")
+    return places
+
+
+def _span(starts: list[int], at: int, width: int) -> tuple[int, int]:
+    return bisect_right(starts, at) - 1, bisect_right(starts, at + width - 1) - 1
+
+
+def _names_shown(text: str, starts: list[int], names: tuple[tuple[str, str], ...]) -> list[tuple[int, int]]:
+    """Of each name the place that is next before its answer."""
+    places = []
+    for name, answer in names:
+        found = re.search(whole(answer), text)
+        before = [one.start() for one in re.finditer(whole(name), text[: found.start()])] if found else []
+        if before:
+            places.append(_span(starts, before[-1], len(name)))
+    return places
+
+
+def _places(text: str, starts: list[int], wanted: tuple[str, ...]) -> list[tuple[int, int]]:
+    """First and last token of each of these words, wherever they stand."""
+    found = (match for words in wanted for match in re.finditer(whole(words), text))
+    return [_span(starts, one.start(), one.end() - one.start()) for one in found]
