@@ -6,6 +6,8 @@ more, since most of a step is small (NOTES.md, section 7).
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -68,10 +70,17 @@ class Ranks:
         return found
 
 
-def join_ranks(rank: int, total: int, meeting: Path) -> Ranks:
-    """`meeting`: a file that does not exist yet, through which the processes find each other."""
+@contextmanager
+def join_ranks(rank: int, total: int, meeting: Path | None) -> Iterator[Ranks]:
+    """`meeting`: a file that does not exist yet, through which the processes find each other. One process meets nobody."""
+    if total == 1:
+        yield Ranks()
+        return
     # the others wait while the first one evaluates
     distributed.init_process_group(
         "gloo", init_method=f"file://{meeting}", rank=rank, world_size=total, timeout=timedelta(hours=2)
     )
-    return Ranks(rank, total)
+    yield Ranks(rank, total)
+    # who leaves while another still listens takes it along; after an error nobody waits
+    distributed.barrier()
+    distributed.destroy_process_group()

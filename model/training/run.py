@@ -271,21 +271,21 @@ def main() -> None:
 
 
 def _train(rank: int, options: argparse.Namespace, meeting: Path | None, deadline: float | None) -> None:
-    ranks = Ranks() if meeting is None else join_ranks(rank, options.ranks, meeting)
-    if options.device == "cpu" and ranks.total > 1:
-        torch.set_num_threads(1)
-    trainer = Trainer(
-        load_recipe(options.recipe),
-        options.state,
-        options.tokenizer,
-        options.device,
-        options.workers,
-        options.compile,
-        ranks,
-    )
-    done = trainer.run(deadline)
-    if ranks.first:
-        print("done" if done else "stopped, state saved")
+    with join_ranks(rank, options.ranks, meeting) as ranks:
+        if options.device == "cpu" and ranks.total > 1:
+            torch.set_num_threads(1)
+        trainer = Trainer(
+            load_recipe(options.recipe),
+            options.state,
+            options.tokenizer,
+            options.device,
+            options.workers,
+            options.compile,
+            ranks,
+        )
+        done = trainer.run(deadline)
+        if ranks.first:
+            print("done" if done else "stopped, state saved")
 
 
 if __name__ == "__main__":

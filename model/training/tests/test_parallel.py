@@ -20,23 +20,23 @@ MODEL = Path(__file__).resolve().parents[2]
 
 
 def _exchange(rank: int, meeting: Path, out: Path) -> None:
-    ranks = join_ranks(rank, 2, meeting)
-    # of the second parameter only one process has a gradient
-    both, one = nn.Parameter(torch.zeros(2, 3)), nn.Parameter(torch.zeros(4))
-    both.grad = torch.full((2, 3), float(rank + 1))
-    if rank == 1:
-        one.grad = torch.ones(4)
-    ranks.mean_gradients([both, one])
-    largest = torch.tensor([1.0, -1.0]) * (rank + 1)
-    ranks.largest(largest)
-    said = {
-        "both": both.grad.tolist(),
-        "one": one.grad.tolist(),
-        "largest": largest.tolist(),
-        "total": ranks.total_of(10 + rank),
-        "any": [ranks.any(rank == 1), ranks.any(False)],
-        "gathered": ranks.gather(f"from {rank}"),
-    }
+    with join_ranks(rank, 2, meeting) as ranks:
+        # of the second parameter only one process has a gradient
+        both, one = nn.Parameter(torch.zeros(2, 3)), nn.Parameter(torch.zeros(4))
+        both.grad = torch.full((2, 3), float(rank + 1))
+        if rank == 1:
+            one.grad = torch.ones(4)
+        ranks.mean_gradients([both, one])
+        largest = torch.tensor([1.0, -1.0]) * (rank + 1)
+        ranks.largest(largest)
+        said = {
+            "both": both.grad.tolist(),
+            "one": one.grad.tolist(),
+            "largest": largest.tolist(),
+            "total": ranks.total_of(10 + rank),
+            "any": [ranks.any(rank == 1), ranks.any(False)],
+            "gathered": ranks.gather(f"from {rank}"),
+        }
     (out / f"{rank}.json").write_text(json.dumps(said))
 
 
