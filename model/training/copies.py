@@ -10,6 +10,7 @@ from bisect import bisect_right
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from .data.comparing import trace_pairs
 from .data.marks import Asked, whole
 from .hints import ANSWER, START
 
@@ -41,6 +42,8 @@ class Places:
     quotes: list[tuple[int, int]] = field(default_factory=list)
     #: what is read of a table, and the first token of where it stands
     cells: list[tuple[int, int, int]] = field(default_factory=list)
+    #: digits of a comparison, and where each stands
+    digits: list[tuple[int, int]] = field(default_factory=list)
     #: of each row heads and cells in turn
     rows: dict[int, list[tuple[int, int]]] = field(default_factory=dict)
 
@@ -51,6 +54,9 @@ class Places:
         names = _names_shown(text, starts, said.names) if evidence else []
         self.said += [(base + first, base + last) for first, last in (*again, *names)]
         self.quotes += [(base + first, base + last) for first, last in _places(text, starts, said.quotes)]
+        self.digits += [
+            (base + _span(starts, at, 1)[0], base + _span(starts, source, 1)[0]) for at, source in trace_pairs(text)
+        ]
         for index, row in enumerate(said.rows):
             if index in self.rows:
                 read = _cells_read(text, starts, row)
@@ -64,6 +70,9 @@ def trace_copies(encoded: Encoded) -> None:
     from where they were said last."""
     ids, tags = encoded.ids, encoded.tags
     encoded.sources = [-1] * len(ids)
+    for at, source in encoded.places.digits:
+        if ids[at] == ids[source]:
+            _trace(encoded, at, source, 1)
     for first, last, start in encoded.places.cells:
         width = last - first + 1
         if ids[first : last + 1] == ids[start : start + width]:

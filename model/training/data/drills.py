@@ -1,47 +1,52 @@
-"""Decisions by themselves: two values, and the one word that says how they compare. Hundreds in the place of one document."""
+"""Steps of a thought by themselves: how two values compare, and how a sum is kept. Many in the place of one document."""
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 
 from . import values
-from .dialogue import Segment, decided
+from .attributes import attribute
+from .comparing import weigh, weigh_above
+from .dialogue import Segment, decided, special, thought
 from .draw import Draw
+from .facts import MAKERS
+from .marks import Asked
+from .reading import compute
 from .values import Value
 
-#: types and how often; those of which more digits have to be read come more often
 _TYPES = ("money", "money", "count", "count", "measure", "percent", "date", "date", "clock", "quantity")
 
 
 @dataclass(frozen=True)
 class DrillForm:
-    decisions: int = 20
+    lines: int = 16
+    #: share of sums among them
+    sums: float = 0.15
 
 
-def draw_drill(draw: Draw, form: DrillForm) -> list[list[Segment]]:
-    """Each a line of a thought as `questions/` writes it, with the word before it that it follows."""
-    return [_decide(draw) for _ in range(form.decisions)]
+@dataclass(frozen=True)
+class Drill:
+    segments: list[Segment]
+    asked: tuple[Asked, ...] = ()
 
 
-def _decide(draw: Draw) -> list[Segment]:
+def draw_drill(draw: Draw, form: DrillForm) -> list[Drill]:
+    """Each as `questions/` and `trajectories.py` write it; what stands in a question or in a document is not learned."""
+    return [_sum(draw) if draw.chance(form.sums) else _decide(draw) for _ in range(form.lines)]
+
+
+def _decide(draw: Draw) -> Drill:
     one = values.make(draw, draw.choice(_TYPES), "")
     other = _another(draw, one)
-    way = draw.choice(("compare", "compare", "compare", "count", "check"))
+    way = draw.choice(("compare", "compare", "count", "check"))
     if way == "compare":
-        word, first = word_order(one, other)
-        return _line(f"Compute: {word} of {one.text} and {other.text}:", "first" if first else "second")
+        return Drill([Segment("\n"), *weigh(one, other)])
     if way == "count":
-        other = one if draw.chance(0.1) else other
-        return _line(f"Compute: {one.text} above {other.text}:", "yes" if one.amount > other.amount else "no")
+        return Drill([Segment("\n"), *weigh_above(one, one if draw.chance(0.25) else other)])
     other = one if draw.chance(0.5) else other
-    return _line(f"Check: asked {other.text}, found {one.text}\nSo:", "yes" if one is other else "no")
-
-
-def word_order(one: Value, other: Value) -> tuple[str, bool]:
-    """What is asked of the two, and whether the first is it."""
-    if one.type in ("date", "clock"):
-        return "earlier", one.amount < other.amount
-    return "higher", one.amount > other.amount
+    word = "yes" if one is other else "no"
+    return Drill([Segment("\n"), Segment(f"Check: asked {other.text}, found {one.text}\nSo:"), decided(f" {word}")])
 
 
 def _another(draw: Draw, one: Value) -> Value:
@@ -60,5 +65,28 @@ def _alike(one: str, other: str) -> int:
     return same + 2 * (len(one) == len(other))
 
 
-def _line(before: str, word: str) -> list[Segment]:
-    return [Segment("\n"), Segment(before), decided(f" {word}")]
+def _sum(draw: Draw) -> Drill:
+    """From what is looked for to the call: which name is next, the sum so far, and when all have been read."""
+    type_name = draw.choice(values.SUMMABLE)
+    about = attribute(draw, type_name)
+    maker = MAKERS[draw.choice(tuple(MAKERS))]
+    names = draw.distinct(lambda: maker(draw), draw.randint(2, 4))
+    model = values.make(draw, type_name, about.phrase)
+    found = [model, *(values.same_unit(draw, model) for _ in names[1:])]
+    parts: list[str | Segment] = [Segment(f"Look: {'; '.join(names)} / {about.phrase}\n")]
+    so_far: list[str] = []
+    for name, value in zip(names, found):
+        so_far.append(f"{value.amount:,}")
+        parts += [*thought(*_look(name, about.phrase, first=len(so_far) == 1))]
+        parts += [Segment(f"\nRead: {draw.choice(('', 'is ', 'of '))}{value.text} [1, p. {draw.randint(1, 9)}]")]
+        parts += thought(*compute(" + ".join(so_far)))
+    arguments = json.dumps({"expression": f" {' + '.join(so_far)}"}, separators=(",", ":"))
+    call = [special("</think>", 1.0), special("<|tool_calls_section_begin|>", 1.0), special("<|tool_call_begin|>", 1.0)]
+    call += [Segment("functions.calculate:1", weight=1.0), special("<|tool_call_argument_begin|>", 1.0)]
+    call += [Segment(arguments, weight=1.0), special("<|tool_call_end|>", 1.0)]
+    asked = tuple(Asked(name, about.phrase, value=value.text) for name, value in zip(names, found))
+    return Drill([special("<think>"), *thought(*parts), *call], asked)
+
+
+def _look(name: str, phrase: str, first: bool) -> list[str | Segment]:
+    return ["Look:", f" {name} / {phrase}"] if first else ["\n", Segment("Look", weight=4.0), f": {name} / {phrase}"]

@@ -7,8 +7,10 @@ from collections.abc import Iterator
 from ..copies import Said, trace_copies
 from ..encoding import Encoded, Tokenizer, encode_segments
 from ..packing import Sample
-from .dialogue import Document, Segment, Turn, branch, trunk
+from .dialogue import Document, Turn, branch, trunk
 from .draw import open_draw
+from .drills import Drill
+from .marks import said_again
 from .reports import ReportForm, draw_report
 
 
@@ -38,12 +40,12 @@ def encode_sample(
     )
 
 
-def encode_drill(tokenizer: Tokenizer, lines: list[list[Segment]]) -> Sample:
+def encode_drill(tokenizer: Tokenizer, drills: list[Drill]) -> Sample:
     """Lines that see nothing of each other, and nothing before them."""
-    branches = [encode_segments(tokenizer, line) for line in lines]
+    branches = [encode_segments(tokenizer, one.segments, Said(said_again(one.asked))) for one in drills]
     for one in branches:
         trace_copies(one)
-    return Sample(Encoded([], [], []), branches, [{"kind": "drill"} for _ in lines], "drill")
+    return Sample(Encoded([], [], []), branches, [{"kind": "drill"} for _ in drills], "drill")
 
 
 def corpus_texts(documents: int) -> Iterator[str]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+from ..comparing import weigh, weigh_above
 from ..compose import Built
-from ..dialogue import Answer, Turn, decided, sought, thought
+from ..dialogue import Answer, Turn, sought, thought
 from ..draw import Draw
 from ..reading import cite, conclude, look, look_for, look_up, read
 from ..values import SUMMABLE
@@ -31,9 +32,8 @@ def compare(draw: Draw, built: Built) -> Turn | None:
             *look_for(statements[0]),
             *read(statements[0]),
             *look_up(statements[1]),
-            # the two stand side by side, and one word says which it is
-            f"\nCompute: {word} of {pair[0].value.text} and {pair[1].value.text}:",
-            decided(" first" if best == pair[0].entity else " second"),
+            "\n",
+            *weigh(pair[0].value, pair[1].value),
             *conclude(best),
         ),
         answer=Answer(best, best, cite(*statements)),
@@ -58,11 +58,7 @@ def count_above(draw: Draw, built: Built) -> Turn | None:
         total += is_above
         parts += look_up(statement)
         # the count so far: nothing has to be counted at the end
-        parts += [
-            f"\nCompute: {statement.fact.value.text} above {limit.value.text}:",
-            decided(" yes" if is_above else " no"),
-            f", {total}",
-        ]
+        parts += ["\n", *weigh_above(statement.fact.value, limit.value), f", {total}"]
     return Turn(
         question=f"How many have a {phrase} above {limit.value.text}?",
         thought=thought(*parts, *conclude(str(total))),
