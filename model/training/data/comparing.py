@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from .dialogue import Segment, decided
+from .dialogue import CHOICE, Segment, decided
 from .values import Value
 
 _MONTHS = "January February March April May June July August September October November December".split()
@@ -72,25 +72,31 @@ def is_larger(one: str, other: str) -> bool:
     return left[0] > right[0]
 
 
-def weigh(one: Value, other: Value) -> list[Segment]:
-    """Which of two different values it is."""
+def weigh(one: Value, other: Value, weight: float = 1.0) -> list[Segment]:
+    """A line that says which of two different values it is. `weight`: of the words before the comparison."""
     word = "earlier" if one.type in ("date", "clock") else "higher"
     is_first = is_larger(one.text, other.text) == (word == "higher")
-    return _line(f"Compute: {word} of {one.text} and {other.text}:", one, other, "first" if is_first else "second")
+    return _line("Compare", f"{word} of {one.text} and {other.text}", weight, one, other, "first" if is_first else "second")
 
 
-def weigh_above(one: Value, limit: Value) -> list[Segment]:
+def weigh_above(one: Value, limit: Value, weight: float = 1.0) -> list[Segment]:
     is_so = one.text != limit.text and is_larger(one.text, limit.text)
-    return _line(f"Compute: {one.text} above {limit.text}:", one, limit, "yes" if is_so else "no")
+    return _line("Count", f"{one.text} above {limit.text}", weight, one, limit, "yes" if is_so else "no")
 
 
-def _line(before: str, one: Value, other: Value, word: str) -> list[Segment]:
-    return [Segment(before), Segment(f" {write_pairs(one.text, other.text)}", weight=2.0), decided(f" {word}")]
+def _line(name: str, before: str, weight: float, one: Value, other: Value, word: str) -> list[Segment]:
+    return [
+        Segment("\n", weight=weight),
+        Segment(name, weight=CHOICE * weight),
+        Segment(f": {before}:", weight=weight),
+        Segment(f" {write_pairs(one.text, other.text)}", weight=2.0),
+        decided(f" {word}"),
+    ]
 
 
 #: a line of a thought that compares
 LINE = re.compile(
-    r"Compute: (?:(?:higher|earlier) of (.+?) and (.+?)|(\d.*?|[A-Z]{3} \d.*?) above (.+?)): (\d/\d(?: \d/\d)*)"
+    r"(?:Compare: (?:higher|earlier) of (.+?) and (.+?)|Count: (.+?) above (.+?)): (\d/\d(?: \d/\d)*)"
 )
 
 

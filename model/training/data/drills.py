@@ -41,9 +41,9 @@ def _decide(draw: Draw) -> Drill:
     other = _another(draw, one)
     way = draw.choice(("compare", "compare", "count", "check"))
     if way == "compare":
-        return Drill([Segment("\n"), *weigh(one, other)])
+        return Drill(weigh(one, other, weight=0.0))
     if way == "count":
-        return Drill([Segment("\n"), *weigh_above(one, one if draw.chance(0.25) else other)])
+        return Drill(weigh_above(one, one if draw.chance(0.25) else other, weight=0.0))
     other = one if draw.chance(0.5) else other
     word = "yes" if one is other else "no"
     return Drill([Segment("\n"), Segment(f"Check: asked {other.text}, found {one.text}\nSo:"), decided(f" {word}")])

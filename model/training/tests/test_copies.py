@@ -51,7 +51,7 @@ def test_names_come_from_the_question_and_the_values_of_a_comparison_from_what_w
         question = TOKENIZER.decode(branch.ids).index("Answer with JSON")
         for at in spoken(branch, f" {turn.asked[0].entity}")[:1]:
             assert 0 <= len(TOKENIZER.decode(branch.ids[: branch.sources[at]])) < question
-        compute = spoken(branch, "Compute")
+        compute = spoken(branch, "Compare")
         values = [branch.sources[at] for at in compute if branch.sources[at] >= 0]
         assert values and min(values) > 0
         evidence = max(at for at, tag in enumerate(branch.tags) if tag >= 0)

@@ -36,10 +36,10 @@ def is_time(text: str) -> bool:
 def test_the_higher_one_is_named_and_equal_ones_are_not_above():
     checked = 0
     for line in lines(30):
-        if found := re.match(r"\nCompute: higher of (.*) and (.*): .* (first|second)", line):
+        if found := re.match(r"\nCompare: higher of (.*) and (.*): .* (first|second)", line):
             assert (number(found[1]) > number(found[2])) == (found[3] == "first"), line
             checked += 1
-        found = re.match(r"\nCompute: (.*) above (.*): .* (yes|no)", line)
+        found = re.match(r"\nCount: (.*) above (.*): .* (yes|no)", line)
         if found and not is_time(found[1]):
             assert (number(found[1]) > number(found[2])) == (found[3] == "yes"), line
             checked += 1
@@ -84,7 +84,7 @@ def test_what_has_no_number_is_refused():
 
 
 def test_digits_are_traced_to_the_values():
-    text = "Look\nCompute: higher of EUR 4,270 and EUR 4,310: 4/4 4/4 2/3 second"
+    text = "Look\nCompare: higher of EUR 4,270 and EUR 4,310: 4/4 4/4 2/3 second"
     assert all(text[at] == text[source] for at, source in trace_pairs(text))
     assert [text[source : source + 2] for _, source in trace_pairs(text)] == ["4,", "4,", "27", "31"]
 

@@ -32,7 +32,6 @@ def compare(draw: Draw, built: Built) -> Turn | None:
             *look_for(statements[0]),
             *read(statements[0]),
             *look_up(statements[1]),
-            "\n",
             *weigh(pair[0].value, pair[1].value),
             *conclude(best),
         ),
@@ -51,14 +50,14 @@ def count_above(draw: Draw, built: Built) -> Turn | None:
     limit = draw.choice(facts)
     statements = sorted((built.find(fact) for fact in facts), key=built.statements.index)
     above = [fact for fact in facts if fact.value.amount > limit.value.amount]
-    parts: list = [look(f"all / {phrase}")]
+    parts: list = [look(f"all / {phrase} above")]
     total = 0
     for statement in statements:
         is_above = statement.fact in above
         total += is_above
         parts += look_up(statement)
         # the count so far: nothing has to be counted at the end
-        parts += ["\n", *weigh_above(statement.fact.value, limit.value), f", {total}"]
+        parts += [*weigh_above(statement.fact.value, limit.value), f", {total}"]
     return Turn(
         question=f"How many have a {phrase} above {limit.value.text}?",
         thought=thought(*parts, *conclude(str(total))),
