@@ -66,24 +66,35 @@ class Places:
 
 
 def trace_copies(encoded: Encoded) -> None:
-    """Fills `sources`: quotes, and values read first, come from their place in the evidence; names and values said again
-    from where they were said last."""
-    ids, tags = encoded.ids, encoded.tags
+    """Fills `sources`, the surest first: digits that are compared, cells of a table, quotes, values read first from their
+    place in the evidence, and whatever is said again from where it was said last."""
+    ids, places = encoded.ids, encoded.places
     encoded.sources = [-1] * len(ids)
-    for at, source in encoded.places.digits:
+    for at, source in places.digits:
         if ids[at] == ids[source]:
             _trace(encoded, at, source, 1)
-    for first, last, start in encoded.places.cells:
+    for first, last, start in places.cells:
         width = last - first + 1
         if ids[first : last + 1] == ids[start : start + width]:
             _trace(encoded, first, start, width)
+    _trace_quotes(encoded)
+    _trace_values(encoded)
+    _trace_again(encoded)
+
+
+def _trace_quotes(encoded: Encoded) -> None:
     shown: dict[tuple[int, ...], int] = {}
     for first, last in sorted(encoded.places.quotes):
-        words = tuple(ids[first : last + 1])
-        if tags[first] >= 0:
+        words = tuple(encoded.ids[first : last + 1])
+        if encoded.tags[first] >= 0:
             shown.setdefault(words, first)
         elif words in shown:
             _trace(encoded, first, shown[words], len(words))
+
+
+def _trace_values(encoded: Encoded) -> None:
+    """Only where an answer is said first: what comes later comes from there."""
+    ids, tags = encoded.ids, encoded.tags
     for start in (at for at, tag in enumerate(tags) if tag > 0 and tag & START):
         end = start + 1
         while end < len(tags) and tags[end] > 0 and tags[end] & ANSWER and not tags[end] & START:
@@ -93,10 +104,13 @@ def trace_copies(encoded: Encoded) -> None:
         read = next((at for at in copies if all(one > 0 for one in encoded.weights[at : at + width])), None)
         if read is not None:
             _trace(encoded, read, start, width)
+
+
+def _trace_again(encoded: Encoded) -> None:
     latest: dict[tuple[int, ...], int] = {}
     # of those that begin at one place the longest first
     for first, last in sorted(encoded.places.said, key=lambda place: (place[0], -place[1])):
-        words = tuple(ids[first : last + 1])
+        words = tuple(encoded.ids[first : last + 1])
         if words in latest:
             _trace(encoded, first, latest[words], len(words))
         latest[words] = first

@@ -259,7 +259,9 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, help="stop, with the state saved, after so many")
     parser.add_argument("--workers", type=int, default=0, help="processes that make batches")
     parser.add_argument("--compile", action="store_true", help="compile the blocks: worth it on a GPU")
-    parser.add_argument("--ranks", type=int, default=1, help="processes that train one network, each on its own samples")
+    parser.add_argument(
+        "--ranks", type=int, default=1, help="processes that train one network, each on its own samples"
+    )
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     options = parser.parse_args()
     deadline = None if options.minutes is None else time.monotonic() + options.minutes * 60

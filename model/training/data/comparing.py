@@ -76,7 +76,9 @@ def weigh(one: Value, other: Value, weight: float = 1.0) -> list[Segment]:
     """A line that says which of two different values it is. `weight`: of the words before the comparison."""
     word = "earlier" if one.type in ("date", "clock") else "higher"
     is_first = is_larger(one.text, other.text) == (word == "higher")
-    return _line("Compare", f"{word} of {one.text} and {other.text}", weight, one, other, "first" if is_first else "second")
+    return _line(
+        "Compare", f"{word} of {one.text} and {other.text}", weight, one, other, "first" if is_first else "second"
+    )
 
 
 def weigh_above(one: Value, limit: Value, weight: float = 1.0) -> list[Segment]:
@@ -95,9 +97,7 @@ def _line(name: str, before: str, weight: float, one: Value, other: Value, word:
 
 
 #: a line of a thought that compares
-LINE = re.compile(
-    r"(?:Compare: (?:higher|earlier) of (.+?) and (.+?)|Count: (.+?) above (.+?)): (\d/\d(?: \d/\d)*)"
-)
+LINE = re.compile(r"(?:Compare: (?:higher|earlier) of (.+?) and (.+?)|Count: (.+?) above (.+?)): (\d/\d(?: \d/\d)*)")
 
 
 def trace_pairs(text: str) -> list[tuple[int, int]]:
