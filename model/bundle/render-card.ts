@@ -78,6 +78,14 @@ and all; a guess is what is right by chance once the attribute, or the form of t
 <!-- evaluation -->
 ${evaluation ?? 'Not run yet for these weights: `npm run eval -- --card`.'}
 <!-- /evaluation -->
+
+## What it cannot do, and what it would take
+- **Counting and listing**: which name comes next follows from what was read before it, one layer more than its four; a
+  deeper model (\`model/training/recipes/nano-gpu.json\`, not run), or a thought that needs no names.
+- **Pages of long documents read whole**: its quotes are right there, the page it names is a guess. By search it is right.
+- **Kinds of questions it was not trained on**, several facts in a chain, checking its own draft: more of them in training,
+  and a larger model.
+- The world, other languages, dialogue: a model of the family that was trained on them (\`QUIRE_MODEL_DIR\`).
 `;
 }
 
