@@ -9,10 +9,9 @@ from __future__ import annotations
 import re
 
 from .dialogue import CHOICE, Segment, decided
-from .values import Value
+from .values import MONTHS, Value
 
-_MONTHS = "January February March April May June July August September October November December".split()
-_WORDED = re.compile(rf"(?:(\d{{1,2}}) )?({'|'.join(_MONTHS)})(?: (\d{{1,2}}),)? (\d{{4}})")
+_WORDED = re.compile(rf"(?:(\d{{1,2}}) )?({'|'.join(MONTHS)})(?: (\d{{1,2}}),)? (\d{{4}})")
 
 #: a digit, and where it stands in the text; None: it does not
 Digit = tuple[str, int | None]
@@ -26,7 +25,7 @@ def digits(text: str) -> list[Digit]:
         return _at(text, 3, 5, 6, 8, 9)
     if found := _WORDED.match(text):
         day = 1 if found[1] else 3
-        month = f"{_MONTHS.index(found[2]) + 1:02}"
+        month = f"{MONTHS.index(found[2]) + 1:02}"
         before = [("0", None)] if len(found[day]) == 1 else []
         return [
             *_at(text, found.end(4) - 1),
@@ -72,9 +71,14 @@ def is_larger(one: str, other: str) -> bool:
     return left[0] > right[0]
 
 
+def order_word(type_name: str) -> str:
+    """What is asked of two values of a type."""
+    return "earlier" if type_name in ("date", "clock") else "higher"
+
+
 def weigh(one: Value, other: Value, weight: float = 1.0) -> list[Segment]:
     """A line that says which of two different values it is. `weight`: of the words before the comparison."""
-    word = "earlier" if one.type in ("date", "clock") else "higher"
+    word = order_word(one.type)
     is_first = is_larger(one.text, other.text) == (word == "higher")
     return _line(
         "Compare", f"{word} of {one.text} and {other.text}", weight, one, other, "first" if is_first else "second"

@@ -205,16 +205,10 @@ def branch(
         segments += message("<|im_user|>", "user", shown, weight, find_marks(shown, turn.asked, turn.question))
     for index, call in enumerate(turn.calls):
         identity = f"functions.{call.name}:{index}"
-        arguments = json.dumps(call.arguments, ensure_ascii=False, separators=(",", ":"))
         segments += header("<|im_assistant|>", "assistant")
         segments += [special("<think>", 1.0), *thought(*call.before), special("</think>", 1.0)]
         segments += [
-            special("<|tool_calls_section_begin|>", 1.0),
-            special("<|tool_call_begin|>", 1.0),
-            Segment(identity, weight=1.0),
-            special("<|tool_call_argument_begin|>", 1.0),
-            Segment(arguments, weight=1.0),
-            special("<|tool_call_end|>", 1.0),
+            *called(identity, call.arguments),
             special("<|tool_calls_section_end|>", 1.0),
             special("<|im_end|>", 1.0),
         ]
@@ -230,6 +224,18 @@ def branch(
     segments += header("<|im_assistant|>", "assistant")
     segments += [special("<think>", 1.0), *thoughts, special("</think>", 1.0)]
     return [*segments, *_learned(turn.answer, turn.form), special("<|im_end|>", 1.0)]
+
+
+def called(identity: str, arguments: dict) -> list[Segment]:
+    """A call and the beginning of its section, learned."""
+    return [
+        special("<|tool_calls_section_begin|>", 1.0),
+        special("<|tool_call_begin|>", 1.0),
+        Segment(identity, weight=1.0),
+        special("<|tool_call_argument_begin|>", 1.0),
+        Segment(json.dumps(arguments, ensure_ascii=False, separators=(",", ":")), weight=1.0),
+        special("<|tool_call_end|>", 1.0),
+    ]
 
 
 def _words(answer: Answer, form: str) -> str:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 
 from . import values
 from .attributes import attribute
 from .comparing import weigh, weigh_above
-from .dialogue import Segment, decided, special, thought
+from .dialogue import Segment, called, decided, special, thought
 from .draw import Draw
 from .facts import MAKERS
 from .marks import Asked
-from .reading import compute
+from .reading import add_up, next_line
 from .values import Value
 
 _TYPES = ("money", "money", "count", "count", "measure", "percent", "date", "date", "clock", "quantity")
@@ -74,19 +73,12 @@ def _sum(draw: Draw) -> Drill:
     model = values.make(draw, type_name, about.phrase)
     found = [model, *(values.same_unit(draw, model) for _ in names[1:])]
     parts: list[str | Segment] = [Segment(f"Look: {'; '.join(names)} / {about.phrase}\n")]
-    so_far: list[str] = []
-    for name, value in zip(names, found):
-        so_far.append(f"{value.amount:,}")
-        parts += [*thought(*_look(name, about.phrase, first=len(so_far) == 1))]
+    numbers = [f"{value.amount:,}" for value in found]
+    for name, value, so_far in zip(names, found, add_up(numbers)):
+        begin = ["Look:"] if name == names[0] else next_line("Look")
+        parts += thought(*begin, f" {name} / {about.phrase}")
         parts += [Segment(f"\nRead: {draw.choice(('', 'is ', 'of '))}{value.text} [1, p. {draw.randint(1, 9)}]")]
-        parts += thought(*compute(" + ".join(so_far)))
-    arguments = json.dumps({"expression": f" {' + '.join(so_far)}"}, separators=(",", ":"))
-    call = [special("</think>", 1.0), special("<|tool_calls_section_begin|>", 1.0), special("<|tool_call_begin|>", 1.0)]
-    call += [Segment("functions.calculate:1", weight=1.0), special("<|tool_call_argument_begin|>", 1.0)]
-    call += [Segment(arguments, weight=1.0), special("<|tool_call_end|>", 1.0)]
+        parts += thought(*so_far)
+    call = [special("</think>", 1.0), *called("functions.calculate:1", {"expression": f" {' + '.join(numbers)}"})]
     asked = tuple(Asked(name, about.phrase, value=value.text) for name, value in zip(names, found))
     return Drill([special("<think>"), *thought(*parts), *call], asked)
-
-
-def _look(name: str, phrase: str, first: bool) -> list[str | Segment]:
-    return ["Look:", f" {name} / {phrase}"] if first else ["\n", Segment("Look", weight=4.0), f": {name} / {phrase}"]

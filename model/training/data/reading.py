@@ -41,7 +41,7 @@ def read(statement: Statement) -> list[str | Segment]:
     before, value = before[: len(before) - spaces], " " * spaces + value
     found = Segment(value, weight=CHOICE, role="value")
     page = Segment(f" {statement.page}", weight=CHOICE)
-    return [*_next("Read"), *opening(before, *keys), found, rest, stop, "1, p.", page, "]"]
+    return [*next_line("Read"), *opening(before, *keys), found, rest, stop, "1, p.", page, "]"]
 
 
 def _read_cells(statement: Statement) -> tuple[str, list[str]]:
@@ -53,25 +53,26 @@ def _read_cells(statement: Statement) -> tuple[str, list[str]]:
 
 def look_up(statement: Statement) -> list[str | Segment]:
     """The same words for each of several facts: what finds one fact finds the next."""
-    return [*_next("Look"), *look_for(statement)[1:], *read(statement)]
+    return [*next_line("Look"), *look_for(statement)[1:], *read(statement)]
 
 
-def compute(text: str) -> list[str | Segment]:
-    """What has been put together so far."""
-    return [*_next("Compute"), f" {text}"]
+def add_up(numbers: list[str]) -> list[list[str | Segment]]:
+    """A line behind each number: the sum so far as it stands, the line before and this number."""
+    return [[*next_line("Compute"), f" {' + '.join(numbers[: last + 1])}"] for last in range(len(numbers))]
 
 
 def conclude(text: str) -> list[str | Segment]:
     """The last line; that nothing else comes before it has to be seen."""
-    return [*_next("So"), f" {text}"]
+    return [*next_line("So"), f" {text}"]
 
 
 def check(text: str) -> list[str | Segment]:
     """Its first word says whether all is as it should be."""
-    return [*_next("Check"), *opening(f" {text}")]
+    return [*next_line("Check"), *opening(f" {text}")]
 
 
-def _next(line: str) -> list[str | Segment]:
+def next_line(line: str) -> list[str | Segment]:
+    """The beginning of a line that is not the first: which one it is has to be chosen."""
     return ["\n", Segment(line, weight=CHOICE), ":"]
 
 

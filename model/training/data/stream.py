@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from ..copies import Said, trace_copies
 from ..encoding import Encoded, Tokenizer, encode_segments
 from ..packing import Sample
-from .dialogue import Document, Turn, branch, trunk
+from .dialogue import Document, Segment, Turn, branch, trunk
 from .draw import open_draw
 from .drills import Drill
 from .marks import said_again
@@ -23,15 +23,13 @@ def encode_sample(
     read_weight: float = 0.0,
 ) -> Sample:
     branches = [
-        encode_segments(
+        _encode_branch(
             tokenizer,
             branch(turn, document, tools, read_weight),
             Said(turn.said, turn.quotes, turn.names_found, turn.rows),
         )
         for turn in turns
     ]
-    for one in branches:
-        trace_copies(one)
     return Sample(
         trunk=encode_segments(tokenizer, trunk(document, tools, system, read_weight)),
         branches=branches,
@@ -42,10 +40,14 @@ def encode_sample(
 
 def encode_drill(tokenizer: Tokenizer, drills: list[Drill]) -> Sample:
     """Lines that see nothing of each other, and nothing before them."""
-    branches = [encode_segments(tokenizer, one.segments, Said(said_again(one.asked))) for one in drills]
-    for one in branches:
-        trace_copies(one)
+    branches = [_encode_branch(tokenizer, one.segments, Said(said_again(one.asked))) for one in drills]
     return Sample(Encoded([], [], []), branches, [{"kind": "drill"} for _ in drills], "drill")
+
+
+def _encode_branch(tokenizer: Tokenizer, segments: list[Segment], said: Said) -> Encoded:
+    encoded = encode_segments(tokenizer, segments, said)
+    trace_copies(encoded)
+    return encoded
 
 
 def corpus_texts(documents: int) -> Iterator[str]:

@@ -10,7 +10,7 @@ from .dialogue import Answer, Call, Document, Page, Turn, sought, thought
 from .draw import Draw
 from .questions.question import columns, join_names, rivals
 from .questions.wording import word_question, word_section_question
-from .reading import about, check, cite, compute, conclude, look, look_for, look_up
+from .reading import about, add_up, check, cite, conclude, look, look_for, look_up
 from .searching import read_pages, search_document
 from .statements import Statement
 from .values import SUMMABLE
@@ -98,10 +98,9 @@ def sum_by_calculation(draw: Draw, built: Built, by_search: bool = False) -> Tur
         first = []
     amounts = [fact.value.amount for fact in facts]
     # the numbers as they stand: nothing has to be changed as they are copied
-    expressions = [" + ".join(f"{amount:,}" for amount in amounts[: last + 1]) for last in range(len(amounts))]
-    expression, total = expressions[-1], sum(amounts)
-    # the sum as it grows: each line is the one before and what was read last
-    read_all = [part for one, so_far in zip(statements, expressions) for part in (*look_up(one), *compute(so_far))]
+    numbers = [f"{amount:,}" for amount in amounts]
+    expression, total = " + ".join(numbers), sum(amounts)
+    read_all = [part for one, so_far in zip(statements, add_up(numbers)) for part in (*look_up(one), *so_far)]
     calls.append(Call("calculate", {"expression": f" {expression}"}, str(total), tuple(_unfirst([*first, *read_all]))))
     return Turn(
         question=f"What is the {phrase} of {join_names(names)} together?",

@@ -9,7 +9,7 @@ from decimal import Decimal
 from . import names
 from .draw import Draw
 
-_MONTHS = [
+MONTHS = [
     "January",
     "February",
     "March",
@@ -67,7 +67,7 @@ def duration(draw: Draw) -> Value:
 
 def day(draw: Draw) -> Value:
     moment = date(2021, 1, 1) + timedelta(days=draw.randrange(365 * 8))
-    month = _MONTHS[moment.month - 1]
+    month = MONTHS[moment.month - 1]
     written = draw.choice((f"{moment.day} {month} {moment.year}",) * 3 + (f"{month} {moment.day}, {moment.year}", str(moment)))
     return Value("date", written, Decimal(moment.toordinal()))
 

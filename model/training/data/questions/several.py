@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from ..comparing import weigh, weigh_above
+from ..comparing import order_word, weigh, weigh_above
 from ..compose import Built
 from ..dialogue import Answer, Turn, sought, thought
 from ..draw import Draw
@@ -22,9 +22,8 @@ def compare(draw: Draw, built: Built) -> Turn | None:
     pair = draw.some(draw.choice(found), 2)
     phrase, type_name = pair[0].attribute.phrase, pair[0].attribute.type
     statements = [built.find(fact) for fact in pair]
-    earlier = type_name in ("date", "clock")
-    word = "earlier" if earlier else "higher"
-    ordered = sorted(pair, key=lambda fact: fact.value.amount or Decimal(0), reverse=not earlier)
+    word = order_word(type_name)
+    ordered = sorted(pair, key=lambda fact: fact.value.amount or Decimal(0), reverse=word == "higher")
     best = ordered[0].entity
     return Turn(
         question=f"Which has the {word} {phrase}, {pair[0].entity} or {pair[1].entity}?",
