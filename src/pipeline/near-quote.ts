@@ -4,7 +4,7 @@
  */
 
 /** Half-open range of characters. */
-interface Range {
+export interface Range {
   readonly start: number;
   readonly end: number;
 }

@@ -1,5 +1,5 @@
 import type { Citation } from './citation.ts';
-import { verifyCitation } from './citation.ts';
+import { unfound, verifyCitation } from './citation.ts';
 import type { Document } from './document/document.ts';
 
 export interface ParsedAnswer {
@@ -31,16 +31,7 @@ export function parseTextAnswer(content: string, documents: readonly Document[])
   for (const match of content.matchAll(/\[(\d+), p\. (\d+)\]/g)) {
     const [document, page] = [Number(match[1]), Number(match[2])];
     if (documents[document - 1]?.pages[page - 1] === undefined) continue;
-    citations.push({
-      document,
-      page,
-      start: null,
-      end: null,
-      quote: '',
-      verified: false,
-      written: null,
-      context: null,
-    });
+    citations.push(unfound(document, page));
   }
   return { parsed: true, answer: content.trim(), found: null, citations, raw: null };
 }

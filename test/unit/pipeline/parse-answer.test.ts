@@ -63,12 +63,38 @@ describe('parseJsonAnswer', () => {
     expect(startOf('44 mon')).toBe(plan.text.indexOf('44 mon'));
   });
 
+  it('gives the page of a quote that stands on exactly one other, and says which was written', () => {
+    const report = paginate('report.md', 'Ash owes 440.\fElm owes 44. Oak owes 7.\fYew owes 7, and all pay 5.\fAll pay 5.');
+    const cite = (page: number, quote: string) => {
+      const content = JSON.stringify({ answer: 1, citations: [{ document: 1, page, quote }], found: true });
+      return parseJsonAnswer(content, [report]).citations[0];
+    };
+    expect(cite(4, 'owes 44')).toEqual({
+      document: 1,
+      page: 2,
+      start: report.text.indexOf('owes 44.'),
+      end: report.text.indexOf('owes 44.') + 7,
+      quote: 'owes 44',
+      verified: true,
+      written: null,
+      written_page: 4,
+      context: 'Elm owes 44.',
+    });
+    // where it stands on its page nothing is looked for, and two pages are none
+    expect(cite(3, 'owes 7')).toMatchObject({ page: 3, verified: true, written_page: null });
+    expect(cite(1, 'owes 7')).toMatchObject({ page: 1, verified: false, written_page: null });
+    expect(cite(1, 'pay 5')).toMatchObject({ page: 1, verified: false });
+    expect(cite(2, 'owes 4')).toMatchObject({ page: 2, verified: true, written_page: null });
+    expect(cite(3, 'owes 4')).toMatchObject({ page: 3, verified: false });
+    expect(cite(9, 'owes 44')).toMatchObject({ page: 2, verified: true, written_page: 9 });
+  });
+
   it('shows the sentence in which a quote stands', () => {
     const content = JSON.stringify({
       answer: 1,
       citations: [
         { document: 1, page: 2, quote: 'sixty (60) days' },
-        { document: 1, page: 1, quote: 'sixty (60) days' },
+        { document: 1, page: 1, quote: 'seventy (70) days' },
       ],
       found: true,
     });
@@ -81,8 +107,8 @@ describe('parseJsonAnswer', () => {
     ['only left-out words', { document: 1, page: 2, quote: ' … ' }],
     ['parts in another order', { document: 1, page: 2, quote: 'sixty (60) … Either party' }],
     ['parts of which one is not there', { document: 1, page: 2, quote: 'Either party … sixty (61)' }],
-    ['another page', { document: 1, page: 1, quote: 'sixty (60)' }],
-    ['a page that is not there', { document: 1, page: 9, quote: 'lease' }],
+    ['another page, within a word', { document: 1, page: 1, quote: 'sixty (60) day' }],
+    ['a page that is not there', { document: 1, page: 9, quote: 'leases' }],
     ['a document that is not there', { document: 2, page: 1, quote: 'lease' }],
     ['no words', { document: 1, page: 1, quote: '  ' }],
     ['words that look like a pattern', { document: 1, page: 1, quote: '.*' }],
