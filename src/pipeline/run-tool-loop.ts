@@ -19,9 +19,13 @@ export interface ToolAnswer {
   readonly messages: readonly ChatMessage[];
 }
 
+/** Of `maxTokens` one part in so many is kept from turns that may call tools. */
+const answerShare = 8;
+
 /**
  * Runs a request to its answer: while the model calls tools, they are run and it is asked again with their results.
- * `maxTokens` counts over all turns. When `maxCalls` are made the model has no tools any more and must answer.
+ * `maxTokens` counts over all turns. When `maxCalls` are made, or but an eighth of the tokens is left, the model has no
+ * tools any more and must answer; a turn that was cut there is dropped.
  *
  * Each turn is an engine request with an id of its own, so a new owner finds those that have ended in the journal; the
  * tools are pure, so running them again gives the same results, and the line goes on in the middle of its chain.
@@ -36,19 +40,22 @@ export async function generateWithTools(
 ): Promise<ToolAnswer> {
   const uses: ToolUse[] = [];
   const turns: Generation[] = [];
+  const reserve = Math.floor((request.maxTokens ?? 0) / answerShare);
   let messages = request.messages;
-  let spent = 0;
+  let left = request.maxTokens ?? Number.POSITIVE_INFINITY;
   for (;;) {
-    const isLast = uses.length >= maxCalls;
-    const turn = buildTurn(request, { messages, spent, number: turns.length });
+    const isLast = uses.length >= maxCalls || left <= reserve;
+    const turn = buildTurn(request, { messages, left: isLast ? left : left - reserve, number: turns.length });
     const tools = isLast ? null : registry.declarations;
     const generation = await generateSound(generate, { ...turn, tools }, options);
     turns.push(generation);
     const { result } = generation;
-    spent += result.completionTokens;
-    const isOut = request.maxTokens !== null && spent >= request.maxTokens;
-    if (result.finishReason !== 'tool_calls' || isLast || isOut)
+    left -= result.completionTokens;
+    // an answer that was cut by the window has no room for another one
+    const isCut = result.finishReason === 'length' && left <= reserve;
+    if (isLast || left <= 0 || !(isCut || result.finishReason === 'tool_calls'))
       return { generation: joinTurns(turns), uses, messages };
+    if (isCut) continue;
     const results = result.toolCalls.map((call, index) => answerCall(registry, call, uses.length + index < maxCalls));
     uses.push(...results);
     messages = [...messages, callMessage(result), ...results.map((use, index) => resultMessage(result, index, use))];
@@ -57,12 +64,13 @@ export async function generateWithTools(
 
 interface TurnPlace {
   readonly messages: readonly ChatMessage[];
-  readonly spent: number;
+  /** Tokens it may take. */
+  readonly left: number;
   readonly number: number;
 }
 
-function buildTurn(request: GenerateRequest, { messages, spent, number }: TurnPlace): GenerateRequest {
-  const maxTokens = request.maxTokens === null ? null : request.maxTokens - spent;
+function buildTurn(request: GenerateRequest, { messages, left, number }: TurnPlace): GenerateRequest {
+  const maxTokens = request.maxTokens === null ? null : left;
   const { thinkingBudget } = request;
   return {
     ...request,

@@ -75,17 +75,48 @@ describe('generateWithTools', () => {
     expect(generation.result.content).toBe('done');
   });
 
-  it('counts tokens over all turns, and ends when none are left', async () => {
+  it('counts tokens over all turns, and keeps an eighth for an answer without tools', async () => {
     const { run, asked } = setUp((turn) =>
-      calls([call(turn, 'calculate', { expression: '1' })], { completionTokens: 40 }),
+      turn === 3
+        ? generateResult({ content: 'answer', completionTokens: 9 })
+        : calls([call(turn, 'calculate', { expression: '1' })], { completionTokens: turn === 2 ? 8 : 40 }),
     );
     const { generation } = await run(100, { maxTokens: 100, thinkingBudget: 50 });
-    expect(asked.map(({ maxTokens, thinkingBudget }) => [maxTokens, thinkingBudget])).toEqual([
-      [100, 50],
-      [60, 30],
-      [20, 10],
+    expect(asked.map(({ maxTokens, thinkingBudget, tools }) => [maxTokens, thinkingBudget, tools !== null])).toEqual([
+      [88, 44, true],
+      [48, 24, true],
+      [8, 4, true],
+      [12, 6, false],
     ]);
-    expect(generation.result.finishReason).toBe('tool_calls');
+    expect(asked[3]?.messages).toHaveLength(request.messages.length + 6);
+    expect(generation.result.content).toBe('answer');
+  });
+
+  it('drops a turn that ran on until its tokens were used up, and asks for the answer', async () => {
+    const { run, asked } = setUp((turn) => {
+      if (turn === 0) return calls([call(0, 'calculate', { expression: '1' })], { completionTokens: 10 });
+      if (turn === 1) return generateResult({ reasoning: 'and on', finishReason: 'length', completionTokens: 78 });
+      return generateResult({ content: 'answer', completionTokens: 5 });
+    });
+    const { generation, uses } = await run(100, { maxTokens: 100 });
+    expect(asked.map(({ maxTokens, tools }) => [maxTokens, tools !== null])).toEqual([
+      [88, true],
+      [78, true],
+      [12, false],
+    ]);
+    expect(asked[2]?.messages).toEqual(asked[1]?.messages);
+    expect(uses).toHaveLength(1);
+    expect(generation).toMatchObject({ result: { content: 'answer', finishReason: 'stop' }, earlier: [{}, {}] });
+  });
+
+  it.each([
+    ['the window', 100, 20],
+    ['so few tokens that none can be kept', 7, 7],
+  ])('ends with what is there when it was cut by %s', async (_, maxTokens, completionTokens) => {
+    const { run, asked } = setUp(() => generateResult({ content: 'a', finishReason: 'length', completionTokens }));
+    const { generation } = await run(100, { maxTokens });
+    expect(asked).toHaveLength(1);
+    expect(generation.result).toMatchObject({ content: 'a', finishReason: 'length' });
   });
 
   it('goes on in the middle of a long chain under a new owner, with every turn asked once', async () => {
