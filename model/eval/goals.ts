@@ -27,6 +27,8 @@ interface ShareGoal {
   readonly of: (goal: string, score: Score) => boolean;
   /** @defaultValue exact answers */
   readonly holds?: (score: Score) => boolean;
+  /** What is to be said of those that hold. */
+  readonly note?: (held: readonly Score[]) => string;
 }
 
 const inSet =
@@ -62,6 +64,7 @@ const shares: readonly ShareGoal[] = [
     least: 0.9,
     of: (_, score) => isProvable(score),
     holds: ({ isCited }) => isCited === true,
+    note: (held) => `; in ${held.filter(({ isMoved }) => isMoved).length} the model named another page`,
   },
   { name: 'schema-valid JSON', least: 1, of: () => true, holds: ({ isValid }) => isValid },
 ];
@@ -70,14 +73,12 @@ export function goalRows({ sets, precision, cache }: Evidence): readonly GoalRow
   return [...shares.map((goal) => shareRow(goal, sets)), toolRow(sets), precisionRow(precision), cacheRow(cache)];
 }
 
-function shareRow(
-  { name, least, of, holds = ({ isExact }) => isExact }: ShareGoal,
-  sets: readonly SetScores[],
-): GoalRow {
-  const counted = sets.flatMap(({ goal, answers }) =>
-    answers.map(({ score }) => score).filter((score) => of(goal, score)),
-  );
-  return countRow(name, least, counted.filter(holds).length, counted.length);
+function shareRow(goal: ShareGoal, sets: readonly SetScores[]): GoalRow {
+  const { name, least, of, holds = ({ isExact }) => isExact, note = () => '' } = goal;
+  const counted = sets.flatMap((set) => set.answers.map(({ score }) => score).filter((score) => of(set.goal, score)));
+  const held = counted.filter(holds);
+  const row = countRow(name, least, held.length, counted.length);
+  return row.reached === null ? row : { ...row, reached: `${row.reached}${note(held)}` };
 }
 
 /** A call that names no tool, or arguments no tool takes, is answered with an error line. */

@@ -12,6 +12,8 @@ export interface Score {
   readonly f1: number;
   /** Quotes that stand on their pages show all that proves the answer; null where the document says nothing. */
   readonly isCited: boolean | null;
+  /** A quote stood on another page than the model wrote; the product found which. */
+  readonly isMoved: boolean;
   /** Another entity has the same attribute: the stratum that shows retrieval. */
   readonly isContested: boolean;
   /** Neither entity nor attribute can be done without, and all values look alike. */
@@ -25,6 +27,7 @@ export interface Score {
 interface Citation {
   readonly quote: string;
   readonly verified: boolean;
+  readonly written_page?: number | null;
 }
 
 export function score(question: EvaluationQuestion, { body, isAnswered }: Reply): Score {
@@ -40,6 +43,7 @@ export function score(question: EvaluationQuestion, { body, isAnswered }: Reply)
     isExact,
     f1: isValid ? (isExact ? 1 : wordOverlap(asText(body['answer']), asText(question.answer))) : 0,
     isCited: question.found ? isProved(question, citations) : null,
+    isMoved: citations.some(({ written_page: page }) => typeof page === 'number'),
     isContested: question.rivals.attribute > 0,
     needsBoth: question.needsBoth,
     guess: question.guess,

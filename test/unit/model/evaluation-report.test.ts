@@ -66,7 +66,12 @@ describe('the goals', () => {
     const uncited = answered(lookUp, { citations: [] });
     const absent = answered({ ...lookUp, found: false }, { found: false, citations: [] });
     const all = [right, uncited, wrong, absent];
-    expect(rowOf('', all, 'citations')).toMatchObject({ reached: '50 % (1 of 2)', isReached: false });
+    expect(rowOf('', all, 'citations')).toMatchObject({
+      reached: '50 % (1 of 2); in 0 the model named another page',
+      isReached: false,
+    });
+    const moved = { ...right, score: { ...right.score, isMoved: true } };
+    expect(rowOf('', [moved], 'citations')?.reached).toBe('100 % (1 of 1); in 1 the model named another page');
   });
 
   it('want all JSON valid and all calls accepted', () => {

@@ -10,6 +10,7 @@ describe('score', () => {
       isExact: true,
       f1: 1,
       isCited: true,
+      isMoved: false,
       isContested: true,
       needsBoth: true,
       guess: 0.25,
@@ -23,6 +24,11 @@ describe('score', () => {
     ['the right value as not found', { found: false }, { isExact: false }],
     ['a quote that is not on its page', { citations: [{ quote: 'EUR 1,200', verified: false }] }, { isCited: false }],
     ['no quote', { citations: [] }, { isExact: true, isCited: false }],
+    [
+      'a quote on another page than was named',
+      { citations: [{ quote: 'EUR 1,200', verified: true, written_page: 2 }] },
+      { isCited: true, isMoved: true },
+    ],
     ['a quote of another fact', { citations: [{ quote: 'fee of Bell', verified: true }] }, { isCited: false }],
     ['text that is no JSON', { parsed: false, answer: null }, { isValid: false, isExact: false, f1: 0 }],
   ])('sees %s', (_, fields, expected) => {

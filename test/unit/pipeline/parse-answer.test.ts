@@ -64,7 +64,10 @@ describe('parseJsonAnswer', () => {
   });
 
   it('gives the page of a quote that stands on exactly one other, and says which was written', () => {
-    const report = paginate('report.md', 'Ash owes 440.\fElm owes 44. Oak owes 7.\fYew owes 7, and all pay 5.\fAll pay 5.');
+    const report = paginate(
+      'report.md',
+      'Ash owes 440.\fElm owes 44. Oak owes 7.\fYew owes 7, and all pay 5.\fAll pay 5.',
+    );
     const cite = (page: number, quote: string) => {
       const content = JSON.stringify({ answer: 1, citations: [{ document: 1, page, quote }], found: true });
       return parseJsonAnswer(content, [report]).citations[0];
