@@ -12,7 +12,7 @@ from tokenizers import Tokenizer as FastTokenizer
 from .copies import Places, Said
 from .data import marks
 from .data.dialogue import Segment
-from .hints import ANSWER, ATTRIBUTE, ENTITY, INSIDE, START
+from .hints import ANSWER, ATTRIBUTE, ENTITY, INSIDE, START, number_tag
 
 
 class Tokenizer:
@@ -115,7 +115,7 @@ def _tag(run: list[Segment], borders: list[int], starts: list[int]) -> list[int]
             # the token in which a character stands
             first, last = (bisect_right(starts, base + at) - 1 for at in (mark.start, mark.end - 1))
             if mark.kind == marks.ANSWER:
-                tags[first] = max(tags[first], 0) | START
+                tags[first] = max(tags[first], 0) | START | number_tag(mark.number)
                 for index in range(first, last + 1):
                     tags[index] = max(tags[index], 0) | ANSWER
                 continue

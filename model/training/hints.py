@@ -3,7 +3,8 @@
 A two-key look-up takes three steps: see which words the question names, see where both stand together, read on from
 there. Words of an answer teach only all three at once, which small models learn late. So behind the second layer one
 fixed direction of the residual stream is to say "here ends a name that is asked about", another "here ends what is
-asked of it", and behind the third two more "here begins the answer" and "this belongs to it"; two heads of the last
+asked of it", and behind the third two more "here begins the answer" and "this belongs to it"; where several are read in
+their order also which one it is. Two heads of the last
 layer are to look at the token that is copied next. Nothing is added to the model: a direction is all that later layers
 need to look for.
 """
@@ -20,6 +21,10 @@ import torch.nn.functional as F
 ENTITY, ATTRIBUTE, START, INSIDE, ANSWER = 1, 2, 4, 8, 16
 #: (block behind which it is said, bit, bits of tokens that are not counted)
 HINTS = ((1, ENTITY, INSIDE), (1, ATTRIBUTE, INSIDE), (2, START, 0), (2, ANSWER, 0))
+#: of several answers in their order the number is told behind this block, up to so many
+NUMBER_BLOCK, NUMBERS = 2, 6
+#: where the number begins in a tag
+_NUMBER_SHIFT = 5
 #: share of the loss
 SHARE = 0.2
 #: logit = SLOPE * part along the direction - OFFSET; the part has deviation 1 at random
@@ -36,6 +41,20 @@ def directions(hidden: int) -> torch.Tensor:
     return torch.cat((basis, more), dim=1).T
 
 
+@lru_cache
+def number_directions(hidden: int) -> torch.Tensor:
+    """[numbers, hidden], orthonormal, also to the others."""
+    others = directions(hidden).T
+    found = torch.randn(hidden, NUMBERS, generator=torch.Generator().manual_seed(8))
+    found, _ = torch.linalg.qr(found - others @ others.T @ found)
+    return found.T
+
+
+def number_tag(number: int) -> int:
+    """0 and what is above the last number: none."""
+    return number << _NUMBER_SHIFT if number <= NUMBERS else 0
+
+
 def hint_loss(states: list[torch.Tensor], tags: torch.Tensor, questions: torch.Tensor) -> torch.Tensor:
     """states: behind each block, [rows, tokens, hidden]; tags and questions [rows, tokens] → mean over the hints of the
     cross entropy, in which those tokens that are and those that are not count alike. For where an answer begins also that
@@ -46,7 +65,23 @@ def hint_loss(states: list[torch.Tensor], tags: torch.Tensor, questions: torch.T
         losses += [each[those].mean() / 2 for those in (is_so, others) if those.any()]
         if bit == START:
             losses.append(_choice_loss(SLOPE * part, is_so, questions.flatten()[at]))
+    losses += _number_losses(states[NUMBER_BLOCK], tags)
     return torch.stack(losses).sum() / len(HINTS) if losses else states[0].sum() * 0
+
+
+def _number_losses(x: torch.Tensor, tags: torch.Tensor) -> list[torch.Tensor]:
+    """Cross entropy of the number among all, where an answer has one."""
+    numbers = tags.flatten().clamp(min=0) >> _NUMBER_SHIFT
+    at = numbers.nonzero().squeeze(1)
+    if len(at) == 0:
+        return []
+    parts = _normed(x.flatten(0, 1)[at]) @ number_directions(x.shape[-1]).T
+    return [F.cross_entropy(SLOPE * parts, numbers[at] - 1)]
+
+
+def _normed(x: torch.Tensor) -> torch.Tensor:
+    x = x.float()
+    return x * torch.rsqrt(x.square().mean(-1, keepdim=True) + 1e-6)
 
 
 def _told(states: list[torch.Tensor], tags: torch.Tensor) -> Iterator[tuple[int, torch.Tensor, ...]]:
@@ -55,8 +90,7 @@ def _told(states: list[torch.Tensor], tags: torch.Tensor) -> Iterator[tuple[int,
     flat = tags.flatten()
     at = (flat >= 0).nonzero().squeeze(1)
     for direction, (block, bit, uncounted) in zip(directions(states[0].shape[-1]), HINTS):
-        x = states[block].flatten(0, 1)[at].float()
-        part = (x * torch.rsqrt(x.square().mean(-1, keepdim=True) + 1e-6)) @ direction
+        part = _normed(states[block].flatten(0, 1)[at]) @ direction
         is_so = (flat[at] & bit) > 0
         yield bit, part, is_so, ~is_so & ((flat[at] & uncounted) == 0), at
 

@@ -35,10 +35,13 @@ class Mark:
     start: int
     end: int
     kind: str
+    #: of an answer that is one of several in the order of the document: which one, from 1
+    number: int = 0
 
 
 def find_marks(text: str, asked: tuple[Asked, ...], question: str) -> tuple[Mark, ...]:
-    """Names only where the question has them: what is listed cannot be known before the list."""
+    """Names only where the question has them: what is listed cannot be known before the list. Answers of which it names
+    none are read in their order."""
     marks = []
     for name in dict.fromkeys(one.entity for one in asked):
         if name in question:
@@ -47,9 +50,10 @@ def find_marks(text: str, asked: tuple[Asked, ...], question: str) -> tuple[Mark
         if name.lower() in question.lower():
             found = _find(text, rf"(?<!\w)(?i:{re.escape(name)})(?!\w)", ATTRIBUTE)
             marks += [mark for mark in found if not _is_longer(text[: mark.start])]
-    for one in asked:
+    in_order = len(asked) > 1 and not any(one.entity in question for one in asked)
+    for number, one in enumerate(asked, 1):
         if one.words is not None:
-            marks += _find(text, whole(one.words), ANSWER)
+            marks += _find(text, whole(one.words), ANSWER, number if in_order else 0)
     return tuple(marks)
 
 
@@ -75,5 +79,5 @@ def said_again(asked: tuple[Asked, ...]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(said))
 
 
-def _find(text: str, pattern: str, kind: str) -> list[Mark]:
-    return [Mark(found.start(), found.end(), kind) for found in re.finditer(pattern, text)]
+def _find(text: str, pattern: str, kind: str, number: int = 0) -> list[Mark]:
+    return [Mark(found.start(), found.end(), kind, number) for found in re.finditer(pattern, text)]

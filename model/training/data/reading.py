@@ -18,12 +18,14 @@ def look_for(statement: Statement, *also: Statement) -> list[str | Segment]:
     return [*parts, " /", *opening(f" {statement.fact.attribute.phrase}")]
 
 
-def read(statement: Statement) -> list[str | Segment]:
+def read(statement: Statement, number: int | None = None) -> list[str | Segment]:
     """The words and their page, with what is above them; the value is what had to be found.
 
     Few tokens lie between what is looked for and the words: it must still be in sight where they begin.
     Of a table each cell is read behind the head of its column, up to the one that is asked for: in a row by itself no
     word says which cell is which. The last line is what the answer quotes, word for word; of a table it quotes the row.
+
+    `number`: which it is of several that are read in the order of the document.
     """
     value = statement.fact.value.text
     if statement.style == "table":
@@ -41,7 +43,8 @@ def read(statement: Statement) -> list[str | Segment]:
     before, value = before[: len(before) - spaces], " " * spaces + value
     found = Segment(value, weight=CHOICE, role="value")
     page = Segment(f" {statement.page}", weight=CHOICE)
-    return [*next_line("Read"), *opening(before, *keys), found, rest, stop, "1, p.", page, "]"]
+    line = next_line("Read") if number is None else ["\n", Segment("Read", weight=CHOICE), f" {number}:"]
+    return [*line, *opening(before, *keys), found, rest, stop, "1, p.", page, "]"]
 
 
 def _read_cells(statement: Statement) -> tuple[str, list[str]]:

@@ -18,6 +18,8 @@ class ReportForm(DocumentForm):
     questions: int = 6
     #: share of look-ups among the questions; the rest is drawn from all kinds
     look_ups: float = 0.5
+    #: names of the kinds among the rest; empty: all
+    kinds: tuple[str, ...] = ()
     #: share of JSON answers
     json: float = 0.7
     #: shares of samples that reach the document by tools, and that may calculate
@@ -48,6 +50,8 @@ def draw_report(draw: Draw, form: ReportForm) -> tuple[Document, list[Turn], lis
 def _ask(draw: Draw, form: ReportForm, built: Built) -> Turn | None:
     kinds = find_questions(form.held_out_questions)
     is_look_up = not form.held_out_questions and draw.chance(form.look_ups)
+    if form.kinds and not is_look_up:
+        kinds = [kind for kind in kinds if kind.name in form.kinds]
     kind = kinds[0] if is_look_up else draw.choices(kinds, [kind.share for kind in kinds])[0]
     turn = kind.make(draw, built)
     if turn is not None and draw.chance(form.reflecting):

@@ -13,7 +13,16 @@ from training.encoding import Tokenizer
 from training.hints import ANSWER as ANSWER_BIT
 from training.hints import ATTRIBUTE as ATTRIBUTE_BIT
 from training.hints import ENTITY as ENTITY_BIT
-from training.hints import INSIDE, START, copy_loss, directions, hint_loss, hint_scores
+from training.hints import (
+    INSIDE,
+    START,
+    copy_loss,
+    directions,
+    hint_loss,
+    hint_scores,
+    number_directions,
+    number_tag,
+)
 from training.packing import Row, collate
 
 TOKENIZER = Path(__file__).resolve().parents[1] / "state" / "tokenizer.json"
@@ -94,6 +103,29 @@ def test_parts_of_a_name_count_neither_way():
     changed[1][0, 0] = 0
     assert torch.equal(hint_loss(states, tags, tags * 0), hint_loss(changed, tags, tags * 0))
     assert hint_loss([torch.zeros(1, 4, 64)] * 3, torch.full((1, 4), -1), torch.zeros(1, 4)) == 0
+
+
+def test_answers_in_order_have_numbers_that_are_learned():
+    tokenizer = Tokenizer(TOKENIZER)
+    form = ReportForm(chars=(300, 900), grids=(1, 1), entities=(3, 5), kinds=("count",), look_ups=0.0)
+    counted = [
+        (document, turn, sample)
+        for document, turns, tools in (draw_report(open_draw(5, "numbers", index), form) for index in range(20))
+        for turn, sample in ((turn, encode_sample(tokenizer, document, [turn], tools)) for turn in turns)
+    ]
+    assert len(counted) > 5 and {turn.kind for _, turn, _ in counted} == {"count"}
+    for document, turn, sample in counted:
+        numbers = [tag >> 5 for tag in sample.branches[0].tags if tag > 0 and tag >> 5]
+        # a value may be said by chance in other words too
+        assert list(dict.fromkeys(numbers)) == sorted(range(1, len(turn.asked) + 1))
+    tags = torch.tensor([[START | number_tag(2), START | number_tag(1), START, 0, -1]])
+    states = [torch.zeros(1, 5, 64) for _ in range(3)]
+    before = hint_loss(states, tags, tags * 0)
+    states[2][0, 0], states[2][0, 1] = 9 * number_directions(64)[1], 9 * number_directions(64)[0]
+    told = hint_loss(states, tags, tags * 0)
+    states[2][0, [0, 1]] = states[2][0, [1, 0]]
+    assert told < before < hint_loss(states, tags, tags * 0)
+    assert number_tag(0) == number_tag(7) == 0
 
 
 def test_a_copied_token_is_traced_to_its_place_and_learned_there():

@@ -51,10 +51,11 @@ def count_above(draw: Draw, built: Built) -> Turn | None:
     above = [fact for fact in facts if fact.value.amount > limit.value.amount]
     parts: list = [look(f"all / {phrase} above")]
     total = 0
-    for statement in statements:
+    for number, statement in enumerate(statements, 1):
         is_above = statement.fact in above
         total += is_above
-        parts += look_up(statement)
+        # without its name: which one comes next follows from their order alone
+        parts += read(statement, number)
         # the count so far: nothing has to be counted at the end
         parts += [*weigh_above(statement.fact.value, limit.value), f", {total}"]
     return Turn(
@@ -177,7 +178,7 @@ def difference(draw: Draw, built: Built) -> Turn | None:
 
 KINDS = (
     QuestionKind("compare", compare, share=3.0),
-    QuestionKind("count", count_above),
+    QuestionKind("count", count_above, share=4.0),
     QuestionKind("list", list_all, share=0.8),
     QuestionKind("multi-hop", hop, share=0.5),
     QuestionKind("key facts", key_facts, share=0.6),
