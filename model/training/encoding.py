@@ -119,6 +119,9 @@ def _tag(run: list[Segment], borders: list[int], starts: list[int]) -> list[int]
                 for index in range(first, last + 1):
                     tags[index] = max(tags[index], 0) | ANSWER
                 continue
+            if mark.kind == marks.ROW:
+                tags[first] = max(tags[first], 0) | number_tag(mark.number)
+                continue
             for index in range(first, last + 1):
                 tags[index] = max(tags[index], 0) | INSIDE
             tags[last] |= ENTITY if mark.kind == marks.ENTITY else ATTRIBUTE

@@ -30,8 +30,8 @@ TEMPLATE = Path(__file__).resolve().parents[1] / "chat_template.jinja"
 #: what stands beside every answer of the bundled model
 NAME = "quire-nano"
 NOTICE = (
-    "quire-nano is a small model trained on look-ups: what a document says of one thing, read whole in short documents "
-    "or found by search in long ones. Look at the quote; other questions it mostly gets wrong"
+    "quire-nano is a small model: it looks up what a document says of a thing, compares two, counts and adds a few, read "
+    "whole in short documents or found by search in long ones. Look at the quotes; other questions it mostly gets wrong"
 )
 
 

@@ -23,6 +23,8 @@ ENTITY, ATTRIBUTE, START, INSIDE, ANSWER = 1, 2, 4, 8, 16
 HINTS = ((1, ENTITY, INSIDE), (1, ATTRIBUTE, INSIDE), (2, START, 0), (2, ANSWER, 0))
 #: of several answers in their order the number is told behind this block, up to so many
 NUMBER_BLOCK, NUMBERS = 2, 6
+#: counting is harder than telling what is so: of a loss with numbers this counts as much as so many hints
+_NUMBER_WEIGHT = 4.0
 #: where the number begins in a tag
 _NUMBER_SHIFT = 5
 #: share of the loss
@@ -76,7 +78,7 @@ def _number_losses(x: torch.Tensor, tags: torch.Tensor) -> list[torch.Tensor]:
     if len(at) == 0:
         return []
     parts = _normed(x.flatten(0, 1)[at]) @ number_directions(x.shape[-1]).T
-    return [F.cross_entropy(SLOPE * parts, numbers[at] - 1)]
+    return [_NUMBER_WEIGHT * F.cross_entropy(SLOPE * parts, numbers[at] - 1)]
 
 
 def _normed(x: torch.Tensor) -> torch.Tensor:

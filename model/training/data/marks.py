@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-#: kinds of marks; the last token of a name tells it, the first of an answer is where reading begins
-ENTITY, ATTRIBUTE, ANSWER = "entity", "attribute", "answer"
+#: kinds of marks; the row of a table only where answers are numbered; the last token of a name tells it, the first of an answer is where reading begins
+ENTITY, ATTRIBUTE, ANSWER, ROW = "entity", "attribute", "answer", "row"
 
 
 #: words that make another attribute of one
@@ -35,7 +35,7 @@ class Mark:
     start: int
     end: int
     kind: str
-    #: of an answer that is one of several in the order of the document: which one, from 1
+    #: of an answer that is one of several in the order of the document, and of its row: which one, from 1
     number: int = 0
 
 
@@ -54,6 +54,9 @@ def find_marks(text: str, asked: tuple[Asked, ...], question: str) -> tuple[Mark
     for number, one in enumerate(asked, 1):
         if one.words is not None:
             marks += _find(text, whole(one.words), ANSWER, number if in_order else 0)
+        if one.lines is not None and in_order:
+            # reading begins at the row's first cell
+            marks += [replace(row, start=row.start + 2) for row in _find(text, re.escape(one.lines[1]), ROW, number)]
     return tuple(marks)
 
 

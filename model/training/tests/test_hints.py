@@ -118,6 +118,14 @@ def test_answers_in_order_have_numbers_that_are_learned():
         numbers = [tag >> 5 for tag in sample.branches[0].tags if tag > 0 and tag >> 5]
         # a value may be said by chance in other words too
         assert list(dict.fromkeys(numbers)) == sorted(range(1, len(turn.asked) + 1))
+    # of tables the row's first cell, where reading begins
+    rows = [
+        (tag >> 5, tokenizer.decode([token]).strip(), turn)
+        for _, turn, sample in counted
+        for token, tag in zip(sample.branches[0].ids, sample.branches[0].tags)
+        if tag > 0 and tag >> 5 and not tag & START
+    ]
+    assert rows and all(turn.asked[number - 1].cells[0][1].startswith(word) for number, word, turn in rows)
     tags = torch.tensor([[START | number_tag(2), START | number_tag(1), START, 0, -1]])
     states = [torch.zeros(1, 5, 64) for _ in range(3)]
     before = hint_loss(states, tags, tags * 0)
