@@ -1,0 +1,158 @@
+import { InferenceSession, Tensor } from 'onnxruntime-node';
+import {
+  floatAttribute,
+  GraphBuilder,
+  intAttribute,
+  microsoftDomain,
+  type ValueName,
+} from '../../src/engine/model/graph-builder.ts';
+import { median, printTable, quartiles } from './figures.ts';
+
+/**
+ * What attention over a prefix costs a decoded token, and what it would cost with its latents kept otherwise: scores,
+ * softmax and values of 8 layers, latents of model A. `node --import tsx test/bench/prefix-attention.ts`
+ */
+const [layers, latentRank, width, ownRows, rounds] = [8, 256, 288, 64, 30];
+const scale = { alpha: floatAttribute(0.1) };
+
+interface Size {
+  readonly rows: number;
+  /** Sequences · heads. */
+  readonly queries: number;
+}
+
+interface Way {
+  readonly title: string;
+  /** Latents [rows, width], the same turned [width, rows], or both in INT8. */
+  readonly kept: readonly ('rows' | 'turned' | 'rows8' | 'turned8')[];
+  readonly scores: (graph: GraphBuilder, kept: readonly ValueName[]) => ValueName;
+  readonly values: (graph: GraphBuilder, chances: ValueName, kept: readonly ValueName[], size: Size) => ValueName;
+}
+
+const blockRows = 256;
+const turn = (graph: GraphBuilder, value: ValueName): ValueName => graph.transpose(value, [1, 0]);
+
+/** The large matrix on the left is read where it lies; on the right it is copied into panels first. */
+function scoresFromLeft(graph: GraphBuilder, latents: ValueName): ValueName {
+  const attributes = { transB: intAttribute(1), ...scale };
+  return turn(graph, graph.op('FusedMatMul', [latents, 'queries'], attributes, microsoftDomain));
+}
+
+const ways: readonly Way[] = [
+  {
+    title: 'as the engine',
+    kept: ['rows'],
+    scores: (graph, [latents = '']) =>
+      graph.op('FusedMatMul', ['queries', latents], { transB: intAttribute(1), ...scale }, microsoftDomain),
+    values: (graph, chances, [latents = '']) => graph.op('MatMul', [chances, latents]),
+  },
+  {
+    title: 'scores from the left, values in blocks of 256',
+    kept: ['rows'],
+    scores: (graph, [latents = '']) => scoresFromLeft(graph, latents),
+    values: (graph, chances, [latents = ''], { rows, queries }) => {
+      const blocks = rows / blockRows;
+      const shares = graph.transpose(graph.reshape(chances, [queries, blocks, blockRows]), [1, 0, 2]);
+      const parts = graph.op('MatMul', [shares, graph.reshape(latents, [blocks, blockRows, width])]);
+      return graph.op('ReduceSum', [parts, graph.ints([0])], { keepdims: intAttribute(0) });
+    },
+  },
+  {
+    title: 'both from the left, of latents kept twice',
+    kept: ['rows', 'turned'],
+    scores: (graph, [latents = '']) => scoresFromLeft(graph, latents),
+    values: (graph, chances, [, turned = '']) => turn(graph, graph.op('MatMul', [turned, turn(graph, chances)])),
+  },
+  {
+    title: 'INT8, kept twice',
+    kept: ['turned8', 'rows8'],
+    scores: (graph, [turned = '']) =>
+      graph.op('DynamicQuantizeMatMul', ['queries', turned, 'row_scales'], {}, microsoftDomain),
+    values: (graph, chances, [, latents = '']) => {
+      const shares = graph.op('Mul', [chances, 'row_scales']);
+      return graph.op('DynamicQuantizeMatMul', [shares, latents, 'one'], {}, microsoftDomain);
+    },
+  },
+];
+
+const at = (index: number): number => ((index * 7919) % 251) - 125;
+
+function floats(dims: readonly number[]): Tensor {
+  const length = dims.reduce((product, dim) => product * dim, 1);
+  return new Tensor(
+    'float32',
+    Float32Array.from({ length }, (_, index) => at(index) / 1250),
+    dims,
+  );
+}
+
+function bytes(dims: readonly number[]): Tensor {
+  const length = dims.reduce((product, dim) => product * dim, 1);
+  return new Tensor(
+    'uint8',
+    Uint8Array.from({ length }, (_, index) => at(index) + 125),
+    dims,
+  );
+}
+
+/** One after the other, so that threads of one way that still spin take nothing from the next. @returns ms a run */
+async function measure({ kept, scores, values }: Way, size: Size): Promise<readonly number[]> {
+  const { rows, queries } = size;
+  const graph = GraphBuilder.open('attention', null);
+  const feeds: Record<string, Tensor> = {
+    queries: floats([queries, width]),
+    own: floats([ownRows, width]),
+    row_scales: floats([rows]),
+    one: floats([1]),
+  };
+  graph.input('queries', 'float32', [queries, width]);
+  graph.input('own', 'float32', [ownRows, width]);
+  graph.input('row_scales', 'float32', [rows]);
+  graph.input('one', 'float32', [1]);
+  for (let layer = 0; layer < layers; layer++) {
+    const names = kept.map((form) => {
+      const dims = form.startsWith('turned') ? [width, rows] : [rows, width];
+      const name = graph.input(`${form}_${layer}`, form.endsWith('8') ? 'uint8' : 'float32', dims);
+      feeds[name] = form.endsWith('8') ? bytes(dims) : floats(dims);
+      return name;
+    });
+    const own = graph.op('FusedMatMul', ['queries', 'own'], { transB: intAttribute(1), ...scale }, microsoftDomain);
+    const all = graph.concat([scores(graph, names), own], -1);
+    const chances = graph.op('Softmax', [all], { axis: intAttribute(-1) });
+    const [onPrefix = '', onOwn = ''] = graph.splitLast(chances, [rows, ownRows]);
+    const mixed = graph.op('Add', [values(graph, onPrefix, names, size), graph.op('MatMul', [onOwn, 'own'])]);
+    const cut = graph.op('Slice', [mixed, graph.ints([0]), graph.ints([latentRank]), graph.ints([-1])]);
+    graph.output(graph.op('ReduceMax', [cut], { keepdims: intAttribute(0) }), 'float32', []);
+  }
+  const session = await InferenceSession.create(graph.encodeModel(), { intraOpNumThreads: 2, interOpNumThreads: 1 });
+  const took: number[] = [];
+  for (let round = -4; round < rounds; round++) {
+    const start = performance.now();
+    await session.run(feeds);
+    if (round >= 0) took.push(performance.now() - start);
+  }
+  await session.release();
+  return took;
+}
+
+async function main(): Promise<void> {
+  const sizes: readonly Size[] = [
+    { rows: 8192, queries: 16 },
+    { rows: 8192, queries: 128 },
+    { rows: 1024, queries: 128 },
+  ];
+  console.log(
+    `${layers} layers, latents of ${width} floats, 2 threads, ${rounds} runs each: ms, middle half in brackets\n`,
+  );
+  const table: string[][] = ways.map(({ title }) => [title]);
+  for (const size of sizes) {
+    for (const [index, way] of ways.entries()) {
+      const took = await measure(way, size);
+      const [low, high] = quartiles(took);
+      table[index]?.push(`${median(took).toFixed(1)} (${low.toFixed(1)}–${high.toFixed(1)})`);
+    }
+  }
+  printTable(['', ...sizes.map(({ rows, queries }) => `${rows} rows, ${queries} queries`)], table);
+}
+
+await main();
