@@ -24,7 +24,7 @@ HINTS = ((1, ENTITY, INSIDE), (1, ATTRIBUTE, INSIDE), (2, START, 0), (2, ANSWER,
 #: of several answers in their order the number is told behind this block, up to so many
 NUMBER_BLOCK, NUMBERS = 2, 6
 #: counting is harder than telling what is so: of a loss with numbers this counts as much as so many hints
-_NUMBER_WEIGHT = 4.0
+_NUMBER_WEIGHT = 8.0
 #: where the number begins in a tag
 _NUMBER_SHIFT = 5
 #: share of the loss

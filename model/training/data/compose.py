@@ -34,6 +34,8 @@ class DocumentForm:
     held_out_kinds: bool = False
     #: share of the paragraphs without facts that are chapters of their own
     loose: float = 0.5
+    #: share of further grids that are about the entities of one before
+    shared: float = 0.0
     #: share of documents of no kind, with names and words from an open vocabulary
     wide: float = 0.0
 
@@ -57,6 +59,8 @@ def compose(draw: Draw, form: DocumentForm) -> Built:
     for _ in range(draw.randint(*form.grids)):
         style = draw.choice(form.styles)
         grid = _draw_grid(draw, kind, form, style, taken)
+        if grids and form.shared > 0 and draw.chance(form.shared):
+            grid = _share_entities(draw, form, grid, grids, taken)
         grids.append(grid)
         chapters.append(CHAPTERS[style](draw, kind, grid, form.level))
     blocks = _assemble(draw, kind, chapters, target, form.loose)
@@ -85,6 +89,17 @@ def _draw_grid(draw: Draw, kind: Kind, form: DocumentForm, style: str, taken: se
     # a table without gaps: an empty cell would need a sign of its own
     filled = 1.0 if style == "table" else form.filled
     return fill_grid(draw, Grid(entity_type, entities, attributes), filled, taken)
+
+
+def _share_entities(draw: Draw, form: DocumentForm, grid: Grid, grids: list[Grid], taken: set[str]) -> Grid:
+    """The same attributes of entities that the document knows already, where all are new to these; else the grid as it is."""
+    before = draw.choice(grids)
+    known = {about.phrase for one in grids if set(one.entities) & set(before.entities) for about in one.attributes}
+    if any(about.phrase in known for about in grid.attributes):
+        return grid
+    entities = draw.some(before.entities, draw.randint(2, len(before.entities)))
+    filled = 1.0 if len(grid.facts) == len(grid.entities) * len(grid.attributes) else form.filled
+    return fill_grid(draw, Grid(before.entity_type, entities, grid.attributes), filled, taken)
 
 
 def _assemble(draw: Draw, kind: Kind, chapters: list[list[Block]], target: int, loose: float) -> list[Block]:

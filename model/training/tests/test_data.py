@@ -18,6 +18,8 @@ from training.data.draw import is_held_out, open_draw
 from training.data.facts import Fact
 from training.data.kinds import find_kinds
 from training.data.questions import QUESTIONS, find_questions
+from training.data.questions.several import key_facts
+from training.data.questions.single import absence
 from training.data.register import RegisterForm, draw_register
 from training.data.reports import ReportForm, draw_report
 from training.data.statements import fill
@@ -167,6 +169,25 @@ def test_a_wide_document_has_what_no_kind_has():
             elif statement.style == "sentence":
                 seen["tail"] += ", because" in statement.text or ", since" in statement.text
     assert all(total > 5 for total in seen.values()), seen
+
+
+def test_grids_may_share_their_entities_and_never_what_is_said_of_them():
+    shared = 0
+    form = ReportForm(chars=(600, 1_500), grids=(2, 3), shared=1.0, kinds=("absence", "key facts"), look_ups=0.0)
+    for index in range(60):
+        draw = open_draw(3, "shared", index)
+        built = compose(draw, form)
+        said = [(fact.entity, fact.attribute.phrase) for grid in built.grids for fact in grid.facts]
+        assert len(set(said)) == len(said)
+        names = [name for grid in built.grids for name in grid.entities]
+        shared += len(set(names)) < len(names)
+        for statement in built.statements:
+            assert statement.quote in built.document.pages[statement.page - 1].text
+        if (absent := absence(draw, built)) is not None:
+            assert (absent.asked[0].entity, absent.asked[0].attribute) not in said
+        if (facts := key_facts(draw, built)) is not None:
+            assert len(facts.answer.value) == sum(name == facts.asked[0].entity for name, _ in said)
+    assert shared > 30
 
 
 def test_a_reflection_corrects_a_wrong_draft_and_leaves_a_right_one():

@@ -109,20 +109,20 @@ def test_answers_in_order_have_numbers_that_are_learned():
     tokenizer = Tokenizer(TOKENIZER)
     form = ReportForm(chars=(300, 900), grids=(1, 1), entities=(3, 5), kinds=("count",), look_ups=0.0)
     counted = [
-        (document, turn, sample)
+        (turn, encode_sample(tokenizer, document, [turn], tools).branches[0])
         for document, turns, tools in (draw_report(open_draw(5, "numbers", index), form) for index in range(20))
-        for turn, sample in ((turn, encode_sample(tokenizer, document, [turn], tools)) for turn in turns)
+        for turn in turns
     ]
-    assert len(counted) > 5 and {turn.kind for _, turn, _ in counted} == {"count"}
-    for document, turn, sample in counted:
-        numbers = [tag >> 5 for tag in sample.branches[0].tags if tag > 0 and tag >> 5]
+    assert len(counted) > 5 and {turn.kind for turn, _ in counted} == {"count"}
+    for turn, branch in counted:
+        numbers = [tag >> 5 for tag in branch.tags if tag > 0 and tag >> 5]
         # a value may be said by chance in other words too
         assert list(dict.fromkeys(numbers)) == sorted(range(1, len(turn.asked) + 1))
     # of tables the row's first cell, where reading begins
     rows = [
         (tag >> 5, tokenizer.decode([token]).strip(), turn)
-        for _, turn, sample in counted
-        for token, tag in zip(sample.branches[0].ids, sample.branches[0].tags)
+        for turn, branch in counted
+        for token, tag in zip(branch.ids, branch.tags)
         if tag > 0 and tag >> 5 and not tag & START
     ]
     assert rows and all(turn.asked[number - 1].cells[0][1].startswith(word) for number, word, turn in rows)

@@ -121,7 +121,7 @@ def hop(draw: Draw, built: Built) -> Turn | None:
 def key_facts(draw: Draw, built: Built) -> Turn | None:
     entities = [(grid, entity) for grid in built.grids for entity in grid.entities]
     grid, entity = draw.choice(entities)
-    facts = [fact for fact in grid.facts if fact.entity == entity]
+    facts = [fact for one in built.grids for fact in one.facts if fact.entity == entity]
     if not facts:
         return None
     statements = sorted((built.find(fact) for fact in facts), key=built.statements.index)

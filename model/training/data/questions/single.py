@@ -72,6 +72,9 @@ def absence(draw: Draw, built: Built) -> Turn | None:
         for wanted in other.attributes
         if wanted.phrase not in {one.phrase for one in grid.attributes}
     ]
+    # another grid may be about the same entity
+    told = {(fact.entity, fact.attribute.phrase) for grid in built.grids for fact in grid.facts}
+    gaps, across = ([pair for pair in one if (pair[0], pair[1].phrase) not in told] for one in (gaps, across))
     if not gaps and not across:
         return None
     entity, wanted = draw.choice(gaps or across)
