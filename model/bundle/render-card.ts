@@ -80,9 +80,11 @@ ${evaluation ?? 'Not run yet for these weights: `npm run eval -- --card`.'}
 <!-- /evaluation -->
 
 ## What it cannot do, and what it would take
-- **Counting and listing**: which name comes next follows from what was read before it, one layer more than its four; a
-  deeper model (\`model/training/recipes/nano-gpu.json\`, not run), or a thought that needs no names.
-- **Pages of long documents read whole**: its quotes are right there, the page it names is a guess. By search it is right.
+- **Counting beyond three**: the fourth of several values is left out or the last one read twice; more counts in training.
+- **Listing**: which name comes next follows from what was read before it, one layer more than its four; a deeper model
+  (\`model/training/recipes/nano-gpu.json\`, not run), or names that are numbered as a count's values are.
+- **Pages of long documents read whole**: the page it names is a guess. Its quotes are right there, and one that stands on
+  a single page gets that page from the product; by search it is right itself.
 - **Kinds of questions it was not trained on**, several facts in a chain, checking its own draft: more of them in training,
   and a larger model.
 - The world, other languages, dialogue: a model of the family that was trained on them (\`QUIRE_MODEL_DIR\`).
