@@ -33,12 +33,12 @@ export function verifyCitation(
   const named = pages[cited.page - 1];
   const exact = named && findWords(named.text, quote);
   if (named && exact) return present(cited, named, exact, { quote });
-  const [place, ...more] = pages.flatMap((page, index) => {
+  const [place, ...more] = pages.flatMap((page) => {
     const range = findWholeWords(page.text, quote);
-    return range === undefined ? [] : [{ page, range, number: index + 1 }];
+    return range === undefined ? [] : [{ page, range }];
   });
   if (place !== undefined && more.length === 0)
-    return present({ ...cited, page: place.number }, place.page, place.range, { quote, written_page: cited.page });
+    return present({ ...cited, page: place.page.number }, place.page, place.range, { quote, written_page: cited.page });
   const near = named && findNearQuote(named.text, quote);
   if (!named || !near) return { ...unfound(cited.document, cited.page), quote };
   const words = named.text.slice(near.start, near.end).replace(/\s+/g, ' ');

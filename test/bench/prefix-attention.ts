@@ -1,11 +1,6 @@
 import { InferenceSession, Tensor } from 'onnxruntime-node';
-import {
-  floatAttribute,
-  GraphBuilder,
-  intAttribute,
-  microsoftDomain,
-  type ValueName,
-} from '../../src/engine/model/graph-builder.ts';
+import { GraphBuilder, intAttribute, microsoftDomain, type ValueName } from '../../src/engine/model/graph-builder.ts';
+import { cpuOperators } from '../../src/engine/model/operators/cpu-operators.ts';
 import { median, printTable, quartiles } from './figures.ts';
 
 /**
@@ -13,7 +8,7 @@ import { median, printTable, quartiles } from './figures.ts';
  * softmax and values of 8 layers, latents of model A. `node --import tsx test/bench/prefix-attention.ts`
  */
 const [layers, latentRank, width, ownRows, rounds] = [8, 256, 288, 64, 30];
-const scale = { alpha: floatAttribute(0.1) };
+const scale = 0.1;
 
 interface Size {
   readonly rows: number;
@@ -34,16 +29,14 @@ const turn = (graph: GraphBuilder, value: ValueName): ValueName => graph.transpo
 
 /** The large matrix on the left is read where it lies; on the right it is copied into panels first. */
 function scoresFromLeft(graph: GraphBuilder, latents: ValueName): ValueName {
-  const attributes = { transB: intAttribute(1), ...scale };
-  return turn(graph, graph.op('FusedMatMul', [latents, 'queries'], attributes, microsoftDomain));
+  return turn(graph, cpuOperators.addScores(graph, latents, 'queries', scale, 2));
 }
 
 const ways: readonly Way[] = [
   {
     title: 'as the engine',
     kept: ['rows'],
-    scores: (graph, [latents = '']) =>
-      graph.op('FusedMatMul', ['queries', latents], { transB: intAttribute(1), ...scale }, microsoftDomain),
+    scores: (graph, [latents = '']) => cpuOperators.addScores(graph, 'queries', latents, scale, 2),
     values: (graph, chances, [latents = '']) => graph.op('MatMul', [chances, latents]),
   },
   {
@@ -116,7 +109,7 @@ async function measure({ kept, scores, values }: Way, size: Size): Promise<reado
       feeds[name] = form.endsWith('8') ? bytes(dims) : floats(dims);
       return name;
     });
-    const own = graph.op('FusedMatMul', ['queries', 'own'], { transB: intAttribute(1), ...scale }, microsoftDomain);
+    const own = cpuOperators.addScores(graph, 'queries', 'own', scale, 2);
     const all = graph.concat([scores(graph, names), own], -1);
     const chances = graph.op('Softmax', [all], { axis: intAttribute(-1) });
     const [onPrefix = '', onOwn = ''] = graph.splitLast(chances, [rows, ownRows]);

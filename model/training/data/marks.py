@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-#: kinds of marks; the row of a table only where answers are numbered; the last token of a name tells it, the first of an answer is where reading begins
+#: kinds of marks; the last token of a name tells it, the first of an answer is where reading begins; of a table also the
+#: row, where answers are numbered
 ENTITY, ATTRIBUTE, ANSWER, ROW = "entity", "attribute", "answer", "row"
 
 
@@ -56,7 +57,7 @@ def find_marks(text: str, asked: tuple[Asked, ...], question: str) -> tuple[Mark
             marks += _find(text, whole(one.words), ANSWER, number if in_order else 0)
         if one.lines is not None and in_order:
             # reading begins at the row's first cell
-            marks += [replace(row, start=row.start + 2) for row in _find(text, re.escape(one.lines[1]), ROW, number)]
+            marks += _find(text, rf"(?<=\| ){re.escape(one.lines[1][2:])}", ROW, number)
     return tuple(marks)
 
 

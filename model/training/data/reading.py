@@ -43,8 +43,7 @@ def read(statement: Statement, number: int | None = None) -> list[str | Segment]
     before, value = before[: len(before) - spaces], " " * spaces + value
     found = Segment(value, weight=CHOICE, role="value")
     page = Segment(f" {statement.page}", weight=CHOICE)
-    line = next_line("Read") if number is None else ["\n", Segment("Read", weight=CHOICE), f" {number}:"]
-    return [*line, *opening(before, *keys), found, rest, stop, "1, p.", page, "]"]
+    return [*next_line("Read", number), *opening(before, *keys), found, rest, stop, "1, p.", page, "]"]
 
 
 def _read_cells(statement: Statement) -> tuple[str, list[str]]:
@@ -74,9 +73,9 @@ def check(text: str) -> list[str | Segment]:
     return [*next_line("Check"), *opening(f" {text}")]
 
 
-def next_line(line: str) -> list[str | Segment]:
+def next_line(line: str, number: int | None = None) -> list[str | Segment]:
     """The beginning of a line that is not the first: which one it is has to be chosen."""
-    return ["\n", Segment(line, weight=CHOICE), ":"]
+    return ["\n", Segment(line, weight=CHOICE), ":" if number is None else f" {number}:"]
 
 
 def cite(*statements: Statement) -> list[Citation]:

@@ -56,12 +56,14 @@ def yes_no(draw: Draw, built: Built) -> Turn:
 
 def absence(draw: Draw, built: Built) -> Turn | None:
     """An attribute that others have, or an entity that has others: every word of the question is in the text."""
+    # of all grids: another one may be about the same entity
+    told = {(fact.entity, fact.attribute.phrase) for grid in built.grids for fact in grid.facts}
     gaps = [
         (entity, wanted)
         for grid in built.grids
         for entity in grid.entities
         for wanted in grid.attributes
-        if grid.find(entity, wanted) is None
+        if (entity, wanted.phrase) not in told
     ]
     across = [
         (entity, wanted)
@@ -70,11 +72,8 @@ def absence(draw: Draw, built: Built) -> Turn | None:
         if other is not grid
         for entity in grid.entities
         for wanted in other.attributes
-        if wanted.phrase not in {one.phrase for one in grid.attributes}
+        if wanted.phrase not in {one.phrase for one in grid.attributes} and (entity, wanted.phrase) not in told
     ]
-    # another grid may be about the same entity
-    told = {(fact.entity, fact.attribute.phrase) for grid in built.grids for fact in grid.facts}
-    gaps, across = ([pair for pair in one if (pair[0], pair[1].phrase) not in told] for one in (gaps, across))
     if not gaps and not across:
         return None
     entity, wanted = draw.choice(gaps or across)
