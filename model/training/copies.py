@@ -94,16 +94,23 @@ def _trace_quotes(encoded: Encoded) -> None:
 
 def _trace_values(encoded: Encoded) -> None:
     """Only where an answer is said first: what comes later comes from there."""
-    ids, tags = encoded.ids, encoded.tags
+    tags = encoded.tags
     for start in (at for at, tag in enumerate(tags) if tag > 0 and tag & START):
         end = start + 1
         while end < len(tags) and tags[end] > 0 and tags[end] & ANSWER and not tags[end] & START:
             end += 1
-        width = end - start
-        copies = (at for at in range(end, len(ids) - width + 1) if ids[at : at + width] == ids[start:end])
-        read = next((at for at in copies if all(one > 0 for one in encoded.weights[at : at + width])), None)
-        if read is not None:
-            _trace(encoded, read, start, width)
+        # the last token may also hold a mark behind the answer, and is another where it is read
+        found = (_first_read(encoded, start, width, end) for width in (end - start, end - start - 1) if width > 0)
+        if copy := next((one for one in found if one is not None), None):
+            _trace(encoded, *copy)
+
+
+def _first_read(encoded: Encoded, start: int, width: int, end: int) -> tuple[int, int, int] | None:
+    """Where tokens from `start` on are learned first from `end` on, where they stand, and how many."""
+    ids, weights = encoded.ids, encoded.weights
+    copies = (at for at in range(end, len(ids) - width + 1) if ids[at : at + width] == ids[start : start + width])
+    read = next((at for at in copies if all(one > 0 for one in weights[at : at + width])), None)
+    return None if read is None else (read, start, width)
 
 
 def _trace_again(encoded: Encoded) -> None:

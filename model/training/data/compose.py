@@ -60,7 +60,7 @@ def compose(draw: Draw, form: DocumentForm) -> Built:
         style = draw.choice(form.styles)
         grid = _draw_grid(draw, kind, form, style, taken)
         if grids and form.shared > 0 and draw.chance(form.shared):
-            grid = _share_entities(draw, form, grid, grids, taken)
+            grid = _share_entities(draw, grid, grids, _filled(form, style), taken)
         grids.append(grid)
         chapters.append(CHAPTERS[style](draw, kind, grid, form.level))
     blocks = _assemble(draw, kind, chapters, target, form.loose)
@@ -86,19 +86,21 @@ def _draw_grid(draw: Draw, kind: Kind, form: DocumentForm, style: str, taken: se
         return Attribute(f"{draw.choice(PREFIXES)} {noun}" if draw.chance(0.4) else noun, type_name)
 
     attributes = draw.distinct(about, draw.randint(*form.attributes), lambda one: one.phrase)
-    # a table without gaps: an empty cell would need a sign of its own
-    filled = 1.0 if style == "table" else form.filled
-    return fill_grid(draw, Grid(entity_type, entities, attributes), filled, taken)
+    return fill_grid(draw, Grid(entity_type, entities, attributes), _filled(form, style), taken)
 
 
-def _share_entities(draw: Draw, form: DocumentForm, grid: Grid, grids: list[Grid], taken: set[str]) -> Grid:
+def _filled(form: DocumentForm, style: str) -> float:
+    """Share of facts that are stated. A table has no gaps: an empty cell would need a sign of its own."""
+    return 1.0 if style == "table" else form.filled
+
+
+def _share_entities(draw: Draw, grid: Grid, grids: list[Grid], filled: float, taken: set[str]) -> Grid:
     """The same attributes of entities that the document knows already, where all are new to these; else the grid as it is."""
     before = draw.choice(grids)
     known = {about.phrase for one in grids if set(one.entities) & set(before.entities) for about in one.attributes}
     if any(about.phrase in known for about in grid.attributes):
         return grid
     entities = draw.some(before.entities, draw.randint(2, len(before.entities)))
-    filled = 1.0 if len(grid.facts) == len(grid.entities) * len(grid.attributes) else form.filled
     return fill_grid(draw, Grid(before.entity_type, entities, grid.attributes), filled, taken)
 
 

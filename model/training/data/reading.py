@@ -47,10 +47,11 @@ def read(statement: Statement, number: int | None = None) -> list[str | Segment]
 
 
 def _read_cells(statement: Statement) -> tuple[str, list[str]]:
-    """Words up to the cell that is asked for, and where heads and cells begin."""
+    """Words up to the cell that is asked for, and where heads and cells begin; bars too: there is more to read."""
     *before, (head, _) = statement.cells
     text = " ".join(f"| {name}: {cell}" for name, cell in before)
-    return f"{text} | {head}: ", [*(name for name, _ in before), head, *(cell for _, cell in before)]
+    heads = [*(name for name, _ in before), head]
+    return f"{text} | {head}: ", [*heads, *(f"| {name}" for name in heads), *(cell for _, cell in before)]
 
 
 def look_up(statement: Statement) -> list[str | Segment]:

@@ -80,3 +80,16 @@ def test_the_sum_and_its_terms_come_from_the_line_before():
         assert result > 0
         said = [at for at in spoken(branch, "So") if branch.sources[at] >= 0]
         assert TOKENIZER.decode([branch.ids[at] for at in said]).strip() == turn.total
+
+
+def test_a_value_has_a_source_also_where_its_last_token_is_another_one():
+    """In the document the last token may hold the full stop too: 64.5 %."""
+    found = 0
+    for turn, branch in draw("look-up", least=60, look_ups=1.0):
+        value = str(turn.answer.value)
+        if not value.endswith(" %"):
+            continue
+        read = [branch.sources[at] for at in spoken(branch, "Read:")]
+        found += 1
+        assert any(source >= 0 and branch.tags[source] > 0 for source in read), value
+    assert found > 3

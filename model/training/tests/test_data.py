@@ -17,6 +17,7 @@ from training.data.dialogue import REFLECT, Answer, Turn, branch, opening, trunk
 from training.data.draw import is_held_out, open_draw
 from training.data.facts import Fact
 from training.data.kinds import find_kinds
+from training.data.kinds.wide import draw_wide
 from training.data.questions import QUESTIONS, find_questions
 from training.data.questions.several import key_facts
 from training.data.questions.single import absence
@@ -142,6 +143,19 @@ def test_what_is_looked_for_is_said_right_before_it_is_read():
                 assert not re.search(r"\[1, p\. \d+\]\nRead:", said)
 
 
+def test_a_count_says_how_many_places_it_reads_and_cites_them_in_their_order():
+    form = ReportForm(chars=(400, 900), grids=(1, 1), entities=(3, 5), kinds=("count",), look_ups=0.0)
+    counted = [(document, turn) for document, turns, _ in samples(form, 40) for turn in turns]
+    assert counted
+    for document, turn in counted:
+        said = "".join(part.text for part in turn.thought)
+        places = int(re.search(r"^Places: (\d)$", said, re.MULTILINE)[1])
+        assert [int(one) for one in re.findall(r"^Read (\d):", said, re.MULTILINE)] == list(range(1, places + 1))
+        text = "\n".join(page.text for page in document.pages)
+        cited = [text.index(one.quote) for one in turn.answer.citations]
+        assert cited == sorted(cited)
+
+
 def test_a_question_that_has_no_answer_reads_nothing():
     checked = 0
     for _, turns, _ in samples(ReportForm(chars=(400, 900), grids=(1, 1), filled=0.7, look_ups=0.0), 120):
@@ -151,6 +165,17 @@ def test_a_question_that_has_no_answer_reads_nothing():
                 assert re.fullmatch(r"Look: [^\n]+ / [^\n]+\nSo: not found", said)
                 checked += 1
     assert checked > 20
+
+
+def test_some_attributes_of_wide_documents_differ_in_their_first_word_alone():
+    kinds = [draw_wide(open_draw(11, "alike", index)) for index in range(40)]
+    alike = [
+        phrases
+        for kind in kinds
+        for phrases in kind.attributes.values()
+        if len({one.split()[-1] for one in phrases}) == 1
+    ]
+    assert alike and all(len(set(one)) > 3 for one in alike)
 
 
 def test_a_wide_document_has_what_no_kind_has():

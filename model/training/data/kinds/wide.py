@@ -48,9 +48,18 @@ def draw_wide(draw: Draw) -> Kind:
         filler=tuple(words.sentence(draw) for _ in range(40)),
         statements=_STATEMENTS,
         entity_types=tuple(draw.some(_ENTITIES, 2)),
-        attributes={one: tuple(words.phrase(draw) for _ in range(8)) for one in draw.some(_TYPES, draw.randint(2, 4))},
+        attributes={one: _phrases(draw) for one in draw.some(_TYPES, draw.randint(2, 4))},
         preamble=tuple(
             f"{words.phrase(draw).capitalize()}: {values.MAKERS[draw.choice(_TYPES)](draw).text}" for _ in range(3)
         ),
         varied=True,
     )
+
+
+def _phrases(draw: Draw) -> tuple[str, ...]:
+    """What facts of one type can be about; some that only the first word tells apart: supply pressure, test pressure."""
+    found = [words.phrase(draw) for _ in range(8)]
+    if draw.chance(0.3):
+        noun = found[0].split()[-1]
+        found = [f"{one.split()[0]} {noun}" for one in found if one.split()[0] != noun]
+    return tuple(found)

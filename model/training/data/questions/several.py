@@ -6,9 +6,9 @@ from decimal import Decimal
 
 from ..comparing import order_word, weigh, weigh_above
 from ..compose import Built
-from ..dialogue import Answer, Turn, sought, thought
+from ..dialogue import Answer, Turn, decided, sought, thought
 from ..draw import Draw
-from ..reading import cite, conclude, look, look_for, look_up, read
+from ..reading import cite, conclude, look, look_for, look_up, next_line, read
 from ..values import SUMMABLE
 from .question import QuestionKind, columns, join_names
 
@@ -48,11 +48,12 @@ def count_above(draw: Draw, built: Built) -> Turn | None:
     phrase = facts[0].attribute.phrase
     limit = draw.choice(facts)
     statements = sorted((built.find(fact) for fact in facts), key=built.statements.index)
-    above = [fact for fact in facts if fact.value.amount > limit.value.amount]
-    parts: list = [look(f"all / {phrase} above")]
+    above = [one for one in statements if one.fact.value.amount > limit.value.amount]
+    # how many are to be read is said first: whether there is one more is then seen in the thought
+    parts: list = [look(f"all / {phrase} above"), *next_line("Places"), decided(f" {len(facts)}")]
     total = 0
     for number, statement in enumerate(statements, 1):
-        is_above = statement.fact in above
+        is_above = statement in above
         total += is_above
         # without its name: which one comes next follows from their order alone
         parts += read(statement, number)
@@ -61,7 +62,7 @@ def count_above(draw: Draw, built: Built) -> Turn | None:
     return Turn(
         question=f"How many have a {phrase} above {limit.value.text}?",
         thought=thought(*parts, *conclude(str(total))),
-        answer=Answer(total, f"{total} of {len(facts)}.", cite(*(built.find(fact) for fact in above or facts))),
+        answer=Answer(total, f"{total} of {len(facts)}.", cite(*(above or statements))),
         kind="count",
         asked=tuple(one.asked for one in statements),
     )
