@@ -32,7 +32,7 @@ export function compareReplies(asked: readonly AskedBothWays[]): CacheCheck {
 }
 
 /** All that the model wrote, and what became of it. */
-function said({ body, isAnswered }: Reply): unknown {
+export function said({ body, isAnswered }: Reply): unknown {
   const { answer, found, citations, reasoning_content: thought, finish_reason: end } = body;
   return {
     isAnswered,

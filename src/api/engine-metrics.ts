@@ -122,7 +122,7 @@ const metrics: readonly EngineMetric[] = [
   },
   {
     name: 'quire_engine_draft_tokens_total',
-    help: 'answer tokens guessed ahead from prompt and answer (drafted), and those of them that came true (accepted)',
+    help: 'answer tokens guessed ahead (drafted), and those of them that came true (accepted)',
     type: 'counter',
     labels: ['kind'],
     read: ({ draftedTokens, acceptedTokens }) => [

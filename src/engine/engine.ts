@@ -69,6 +69,7 @@ export class Engine implements EngineService {
   readonly #residents: Residents;
   readonly #admission: Admission;
   readonly #round: RoundRunner;
+  readonly #drafter: Drafter<Sequence>;
   readonly #open = new Map<Sequence, Settle>();
   readonly #embeds = new Set<EmbedTask>();
   #arrivals = 0;
@@ -82,6 +83,7 @@ export class Engine implements EngineService {
     const thirds = Math.floor(budget.total / 3);
     this.#limits = { windowTokens: runner.contextTokens, memoryTokens: thirds * blockRows };
     this.#counters = new EngineCounters(() => runner.runMs);
+    this.#drafter = deps.drafter ?? (options.draftTokens > 0 ? new LookupDrafter(options.draftTokens) : noDrafts);
     const pages = new PageSource(deps.cache, deps.tier);
     const onLoaded = (): void => this.#wake?.();
     this.#residents = new Residents({ shape: runner, rowStep: runner.rowStep, budget, pages, onLoaded });
@@ -99,7 +101,7 @@ export class Engine implements EngineService {
       admission: this.#admission,
       counters: this.#counters,
       embeds: this.#embeds,
-      drafter: deps.drafter ?? (options.draftTokens > 0 ? new LookupDrafter(options.draftTokens) : noDrafts),
+      drafter: this.#drafter,
       stepTokens: options.prefillTokens,
       breathe: () => this.#breathe(),
       onPrefixRun: (tokens, ms) => deps.remotePages?.notePrefill(tokens, ms),
@@ -289,6 +291,7 @@ export class Engine implements EngineService {
         if (delta !== null) listener.onDelta(delta);
       }
       if (answer.ended) {
+        this.#drafter.remember(sequence);
         const result = sequence.result(nowMs());
         this.#end(sequence, (settle) => settle.resolve(result));
         return false;

@@ -41,7 +41,7 @@ export interface EngineHostOptions {
   readonly maxSequences: number;
   /** Token budget of a round of the scheduler. */
   readonly prefillTokens: number;
-  /** Most tokens of an answer that are guessed from earlier places of prompt and answer, and verified in one run; 0: none. */
+  /** Most tokens of an answer that are guessed, from its prompt or from the tenant's last answers, and verified in one run; 0: none. */
   readonly draftTokens: number;
   /** Keep pages for later requests; false is the plain engine that others are measured against. @defaultValue true */
   readonly prefixCache?: boolean;

@@ -101,6 +101,10 @@ export class Sequence implements SlabMember, Waiting {
     return this.request.deadlineMs;
   }
 
+  get tenant(): string {
+    return this.request.tenant;
+  }
+
   get promptTokens(): number {
     return this.encoded.ids.length;
   }

@@ -37,5 +37,6 @@ export function openScriptedDrafter(
         if (end === 'differed') tally.differed++;
       }
     },
+    remember: () => {},
   };
 }

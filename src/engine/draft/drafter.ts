@@ -2,9 +2,11 @@ import type { AnswerState } from '../answer-state.ts';
 
 /** Of a sequence that decodes, what guesses are made from. */
 export interface DraftSource {
+  readonly tenant: string;
   /** Prompt and answer so far. */
   readonly tokens: readonly number[];
-  /** Of them, the last ones whose rows are computed in the coming run. */
+  readonly promptTokens: number;
+  /** Of all tokens, the last ones whose rows are computed in the coming run. */
   readonly pendingTotal: number;
   readonly answer: Pick<AnswerState, 'remainingTokens'>;
 }
@@ -42,9 +44,12 @@ export interface Drafter<Source extends DraftSource> {
    * @param rows computed of all members, padding included
    */
   learn(run: DraftRun<Source>, outcomes: readonly DraftOutcome[], rows: number, ms: number): void;
+  /** Its answer is whole: later ones of the tenant may be like it. */
+  remember(source: Source): void;
 }
 
 export const noDrafts: Drafter<DraftSource> = {
   draft: ({ members }) => members.map(() => []),
   learn: () => {},
+  remember: () => {},
 };

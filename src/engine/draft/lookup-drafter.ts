@@ -1,10 +1,14 @@
 import { DraftChances } from './draft-chances.ts';
 import type { Drafter, DraftOutcome, DraftRun, DraftSource } from './drafter.ts';
 import { type Match, NgramIndex, readOn } from './ngram-index.ts';
+import { RecentAnswers } from './recent-answers.ts';
 import { RunCost } from './run-cost.ts';
 
 /** Of one sequence. */
 interface Lookup {
+  /** Earlier answers of the tenant, then prompt and answer: of equal matches the latest counts, so the request's own. */
+  readonly text: number[];
+  readonly earlierTokens: number;
   readonly index: NgramIndex;
   readonly chances: DraftChances;
   match: Match | null;
@@ -25,13 +29,15 @@ const leastGain = 1.04;
 const retryRuns = 64;
 
 /**
- * Drafts what followed when the last tokens stood earlier in the prompt or the answer: answers quote their sources.
+ * Drafts what followed when the last tokens stood earlier in the prompt, the answer or one that the tenant was given
+ * before: answers quote their sources, and are formed alike.
  * How many tokens is one number for the whole run, since shorter sequences are padded to the longest: the one that
  * promises the most tokens a millisecond, by the chances of the matches and the measured cost of rows.
  */
 export class LookupDrafter<Source extends DraftSource> implements Drafter<Source> {
   readonly #mostTokens: number;
   readonly #lookups = new WeakMap<Source, Lookup>();
+  readonly #recent = new RecentAnswers();
   /** Of all sequences together: what a new one begins with. */
   readonly #chances = new DraftChances({ kept: 0.95, firstWeight: 4 });
   /** By the power of two of the rows that are read. */
@@ -47,12 +53,9 @@ export class LookupDrafter<Source extends DraftSource> implements Drafter<Source
   draft(run: DraftRun<Source>): readonly (readonly number[])[] {
     const candidates = run.members.map((member) => this.#findCandidate(member));
     const width = this.#chooseWidth(run, candidates);
-    return run.members.map(({ tokens }, index) => {
-      const { lookup, pending, most } = candidates[index] as Candidate;
-      return lookup.match === null
-        ? []
-        : readOn(tokens, lookup.match.start, Math.max(0, Math.min(most, width - pending)));
-    });
+    return candidates.map(({ lookup: { text, match }, pending, most }) =>
+      match === null ? [] : readOn(text, match.start, Math.max(0, Math.min(most, width - pending))),
+    );
   }
 
   learn(run: DraftRun<Source>, outcomes: readonly DraftOutcome[], rows: number, ms: number): void {
@@ -66,18 +69,33 @@ export class LookupDrafter<Source extends DraftSource> implements Drafter<Source
     }
   }
 
+  remember({ tenant, tokens, promptTokens }: Source): void {
+    this.#recent.add(tenant, tokens.slice(promptTokens));
+  }
+
   #findCandidate(member: Source): Candidate {
-    let lookup = this.#lookups.get(member);
-    if (lookup === undefined) {
-      const chances = new DraftChances({ kept: 0.9, firstWeight: 1, parent: this.#chances });
-      lookup = { index: new NgramIndex(member.tokens.length), chances, match: null, isBarred: false };
-      this.#lookups.set(member, lookup);
-    }
+    const lookup = this.#lookups.get(member) ?? this.#openLookup(member);
+    const { text, earlierTokens } = lookup;
+    for (let at = text.length - earlierTokens; at < member.tokens.length; at++) text.push(member.tokens[at] ?? 0);
     // no row is needed of the last token of an answer
     const most = Math.min(this.#mostTokens, member.answer.remainingTokens - 1);
-    lookup.match = lookup.isBarred || most < 1 ? null : lookup.index.find(member.tokens);
+    lookup.match = lookup.isBarred || most < 1 ? null : lookup.index.find(text);
     const chance = lookup.match === null ? 0 : lookup.chances.of(lookup.match.length);
     return { lookup, pending: member.pendingTotal, chance, most };
+  }
+
+  #openLookup(member: Source): Lookup {
+    const text = [...this.#recent.of(member.tenant)];
+    const lookup: Lookup = {
+      text,
+      earlierTokens: text.length,
+      index: new NgramIndex(text.length + member.tokens.length),
+      chances: new DraftChances({ kept: 0.9, firstWeight: 1, parent: this.#chances }),
+      match: null,
+      isBarred: false,
+    };
+    this.#lookups.set(member, lookup);
+    return lookup;
   }
 
   /** Rows of the longest member, drafts included. */

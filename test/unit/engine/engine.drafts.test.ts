@@ -51,6 +51,7 @@ async function openTrueDrafter(request: GenerateRequest, total: number, wrong: r
     draft: ({ members }) =>
       members.map(({ answer }) => [...log.slice(answer.completionTokens, answer.completionTokens + total), ...wrong]),
     learn: () => {},
+    remember: () => {},
   };
   return drafter;
 }
@@ -77,6 +78,32 @@ describe('Engine with drafts', () => {
     expect(acceptedTokens).toBeGreaterThan(40);
     expect(draftedTokens).toBeGreaterThan(acceptedTokens);
     expect(plain.engine.stats()).toMatchObject({ draftedTokens: 0, acceptedTokens: 0, decodeTokens, prefillTokens });
+  });
+
+  it('lets the drafter remember answers that are whole, and no others', async () => {
+    const remembered: string[] = [];
+    const drafter: Drafter<Sequence> = {
+      draft: ({ members }) => members.map(() => []),
+      learn: () => {},
+      remember: ({ request, answer }) => remembered.push(`${request.id} ${answer.completionTokens}`),
+    };
+    const { submit, engine, listener } = setUp({ drafter });
+    await submit(ask('whole', { ...withoutEnd, maxTokens: 30 }));
+    listener.onDelta = () => engine.cancel('cancelled');
+    await expect(submit(ask('cancelled', withoutEnd))).rejects.toMatchObject({ code: 'cancelled.by-user' });
+    expect(remembered).toEqual(['whole 30']);
+  });
+
+  it('drafts from the answer before in fewer runs, and says the same', async () => {
+    const runsOf = async (secondTenant: string): Promise<number> => {
+      const { submit, runner } = setUp({}, { quotes: false });
+      const first = await submit(ask('a', withoutEnd));
+      const before = runner.runs.length;
+      const { content } = await submit({ ...ask('a', withoutEnd), tenant: secondTenant });
+      expect(content).toBe(first.content);
+      return runner.runs.length - before;
+    };
+    expect(await runsOf(ask('a').tenant)).toBeLessThan((await runsOf('another')) / 2);
   });
 
   it('goes on from a checkpoint made between two tokens of one run', async () => {
@@ -206,6 +233,7 @@ describe('a draft whose rows are not numbers', () => {
         return good.draft(run).map((draft) => (isPoisoned ? [...draft, poison] : draft));
       },
       learn: (_, outcomes) => ends.push(...outcomes.map(({ end }) => end)),
+      remember: () => {},
     };
     const { engine, budget } = openTestEngine(runner, { drafter });
     expect(await engine.generate(request, new RecordingListener())).toEqual(expected);

@@ -3,12 +3,16 @@ import type { DraftOutcome } from '../../../../src/engine/draft/drafter.ts';
 import { LookupDrafter } from '../../../../src/engine/draft/lookup-drafter.ts';
 
 interface Source {
+  readonly tenant: string;
+  readonly promptTokens: number;
   readonly tokens: number[];
   readonly pendingTotal: number;
   readonly answer: { readonly remainingTokens: number };
 }
 
-const sourceOf = (tokens: readonly number[], remainingTokens = 1_000): Source => ({
+const sourceOf = (tokens: readonly number[], remainingTokens = 1_000, tenant = 'one'): Source => ({
+  tenant,
+  promptTokens: 4,
   tokens: [...tokens],
   pendingTotal: 1,
   answer: { remainingTokens },
@@ -45,6 +49,27 @@ describe('LookupDrafter', () => {
     const [draft = []] = new LookupDrafter<Source>(8).draft(runOf([quoting(500)]));
     expect(draft.length).toBeGreaterThan(0);
     expect(draft).toEqual(range(520, draft.length));
+  });
+
+  it('drafts what an earlier answer of the tenant said, and nothing that another tenant was told', () => {
+    const drafter = new LookupDrafter<Source>(8);
+    // four tokens are the prompt
+    drafter.remember(sourceOf([...range(9_000, 4), ...range(500, 30)]));
+    const asking = [...range(0, 20), 500, 501, 502];
+    const [own = []] = drafter.draft(runOf([sourceOf(asking)]));
+    expect(own.length).toBeGreaterThan(0);
+    expect(own).toEqual(range(503, own.length));
+    expect(drafter.draft(runOf([sourceOf(asking, 1_000, 'two')]))).toEqual([[]]);
+    const [ofPrompt] = drafter.draft(runOf([sourceOf([...range(0, 20), 9_000, 9_001, 9_002])]));
+    expect(ofPrompt).toEqual([]);
+  });
+
+  it('takes what the document says before what an earlier answer said', () => {
+    const drafter = new LookupDrafter<Source>(8);
+    drafter.remember(sourceOf([...range(9_000, 4), 1, 2, 3, 700, 701, 702]));
+    const [draft = []] = drafter.draft(runOf([sourceOf([1, 2, 3, 800, 801, 802, 50, 51, 1, 2, 3])]));
+    expect(draft.length).toBeGreaterThan(0);
+    expect(draft).toEqual(range(800, draft.length));
   });
 
   it('drafts nothing for text that never stood before', () => {
