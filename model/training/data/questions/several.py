@@ -6,12 +6,14 @@ from decimal import Decimal
 
 from ..comparing import order_word, weigh, weigh_above
 from ..compose import Built
-from ..dialogue import Answer, Turn, decided, sought, thought
+from ..dialogue import Answer, Segment, Turn, sought, thought
 from ..draw import Draw
 from ..reading import cite, conclude, look, look_for, look_up, next_line, read
 from ..values import SUMMABLE
 from .question import QuestionKind, columns, join_names
 
+#: weight of how many places there are: the one token of a count that all later ones rest on
+_TOTAL = 12.0
 _SIZED = ("money", "percent", "count", "date", "clock", "measure")
 
 
@@ -50,7 +52,7 @@ def count_above(draw: Draw, built: Built) -> Turn | None:
     statements = sorted((built.find(fact) for fact in facts), key=built.statements.index)
     above = [one for one in statements if one.fact.value.amount > limit.value.amount]
     # how many are to be read is said first: whether there is one more is then seen in the thought
-    parts: list = [look(f"all / {phrase} above"), *next_line("Places"), decided(f" {len(facts)}")]
+    parts: list = [look(f"all / {phrase} above"), *next_line("Places"), Segment(f" {len(facts)}", weight=_TOTAL, role="value")]
     total = 0
     for number, statement in enumerate(statements, 1):
         is_above = statement in above
