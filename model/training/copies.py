@@ -86,10 +86,13 @@ def _trace_quotes(encoded: Encoded) -> None:
     shown: dict[tuple[int, ...], int] = {}
     for first, last in sorted(encoded.places.quotes):
         words = tuple(encoded.ids[first : last + 1])
-        if encoded.tags[first] >= 0:
-            shown.setdefault(words, first)
-        elif words in shown:
-            _trace(encoded, first, shown[words], len(words))
+        # the last token may also hold a mark behind the quote, and is another where it is said
+        for part in (words, words[:-1]):
+            if part and encoded.tags[first] >= 0:
+                shown.setdefault(part, first)
+            elif part in shown:
+                _trace(encoded, first, shown[part], len(part))
+                break
 
 
 def _trace_values(encoded: Encoded) -> None:

@@ -143,14 +143,15 @@ def test_what_is_looked_for_is_said_right_before_it_is_read():
                 assert not re.search(r"\[1, p\. \d+\]\nRead:", said)
 
 
-def test_a_count_says_how_many_places_it_reads_and_cites_them_in_their_order():
+def test_a_count_says_which_places_it_reads_and_cites_them_in_their_order():
     form = ReportForm(chars=(400, 900), grids=(1, 1), entities=(3, 5), kinds=("count",), look_ups=0.0)
     counted = [(document, turn) for document, turns, _ in samples(form, 40) for turn in turns]
     assert counted
     for document, turn in counted:
         said = "".join(part.text for part in turn.thought)
-        places = int(re.search(r"^Places: (\d)$", said, re.MULTILINE)[1])
-        assert [int(one) for one in re.findall(r"^Read (\d):", said, re.MULTILINE)] == list(range(1, places + 1))
+        places = re.search(r"^Places: ([\d ]+)$", said, re.MULTILINE)[1].split()
+        assert places == [str(number) for number in range(1, len(places) + 1)]
+        assert re.findall(r"^Read (\d):", said, re.MULTILINE) == places
         text = "\n".join(page.text for page in document.pages)
         cited = [text.index(one.quote) for one in turn.answer.citations]
         assert cited == sorted(cited)

@@ -12,8 +12,8 @@ from ..reading import cite, conclude, look, look_for, look_up, next_line, read
 from ..values import SUMMABLE
 from .question import QuestionKind, columns, join_names
 
-#: weight of how many places there are: the one token of a count that all later ones rest on
-_TOTAL = 12.0
+#: weight of whether a count has one more place: all that comes later rests on it
+_PLACE = 12.0
 _SIZED = ("money", "percent", "count", "date", "clock", "measure")
 
 
@@ -51,14 +51,16 @@ def count_above(draw: Draw, built: Built) -> Turn | None:
     limit = draw.choice(facts)
     statements = sorted((built.find(fact) for fact in facts), key=built.statements.index)
     above = [one for one in statements if one.fact.value.amount > limit.value.amount]
-    # how many are to be read is said first: whether there is one more is then seen in the thought
-    parts: list = [look(f"all / {phrase} above"), *next_line("Places"), Segment(f" {len(facts)}", weight=_TOTAL, role="value")]
+    # which there are is said first, one by one: that there is one more is then seen in the thought
+    places = [Segment(f" {number}", weight=_PLACE, role="value") for number in range(1, len(facts) + 1)]
+    parts: list = [look(f"all / {phrase} above"), *next_line("Places"), *places]
     total = 0
     for number, statement in enumerate(statements, 1):
         is_above = statement in above
         total += is_above
         # without its name: which one comes next follows from their order alone
-        parts += read(statement, number)
+        line_end, *line = read(statement, number)
+        parts += [Segment(line_end, weight=_PLACE) if number == 1 else line_end, *line]
         # the count so far: nothing has to be counted at the end
         parts += [*weigh_above(statement.fact.value, limit.value), f", {total}"]
     return Turn(
