@@ -1,4 +1,4 @@
-"""Which token of a dialogue is copied from which other one: names, values, quotes, cells of a table.
+"""Which token of a dialogue is copied from which other one: names, values, quotes, cells of a table; or is known from it.
 
 Two heads of the last layer learn to look there (`hints.py`).
 """
@@ -12,10 +12,14 @@ from typing import TYPE_CHECKING
 
 from .data.comparing import trace_pairs
 from .data.marks import Asked, whole
-from .hints import ANSWER, START
+from .hints import ANSWER, START, number_of
 
 if TYPE_CHECKING:
     from .encoding import Encoded
+
+
+#: which places a count reads
+_COUNTED = re.compile(r"(?<=\n)(Places):((?: \d)+)\n")
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,8 @@ class Places:
     cells: list[tuple[int, int, int]] = field(default_factory=list)
     #: digits of a comparison, and where each stands
     digits: list[tuple[int, int]] = field(default_factory=list)
+    #: of a line that names the places of a count: where each begins and its number; where the line ends: 0; and its word
+    counted: list[tuple[int, int, int]] = field(default_factory=list)
     #: of each row heads and cells in turn
     rows: dict[int, list[tuple[int, int]]] = field(default_factory=dict)
 
@@ -57,6 +63,11 @@ class Places:
         self.digits += [
             (base + _span(starts, at, 1)[0], base + _span(starts, source, 1)[0]) for at, source in trace_pairs(text)
         ]
+        for line in _COUNTED.finditer(text):
+            word = base + _span(starts, line.start(1), 1)[0]
+            numbers = [(number.start(), int(number[0])) for number in re.finditer(r" \d", line[2])]
+            for at, number in (*((line.start(2) + at, number) for at, number in numbers), (line.end(2), 0)):
+                self.counted.append((base + _span(starts, at, 1)[0], number, word))
         for index, row in enumerate(said.rows):
             if index in self.rows:
                 read = _cells_read(text, starts, row)
@@ -80,6 +91,17 @@ def trace_copies(encoded: Encoded) -> None:
     _trace_quotes(encoded)
     _trace_values(encoded)
     _trace_again(encoded)
+    _trace_counted(encoded)
+
+
+def _trace_counted(encoded: Encoded) -> None:
+    """Not copied but seen: that a count has one more place is known from that place, that it has none from the line's word."""
+    first: dict[int, int] = {}
+    for at, tag in enumerate(encoded.tags):
+        if tag > 0 and (number := number_of(tag)) > 0:
+            first.setdefault(number, at)
+    for at, number, word in encoded.places.counted:
+        encoded.sources[at] = first.get(number, word)
 
 
 def _trace_quotes(encoded: Encoded) -> None:

@@ -57,6 +57,11 @@ def number_tag(number: int) -> int:
     return number << _NUMBER_SHIFT if number <= NUMBERS else 0
 
 
+def number_of(tag: int) -> int:
+    """Of a token of evidence; 0: none."""
+    return tag >> _NUMBER_SHIFT
+
+
 def hint_loss(states: list[torch.Tensor], tags: torch.Tensor, questions: torch.Tensor) -> torch.Tensor:
     """states: behind each block, [rows, tokens, hidden]; tags and questions [rows, tokens] → mean over the hints of the
     cross entropy, in which those tokens that are and those that are not count alike. For where an answer begins also that

@@ -10,6 +10,7 @@ from training.data.draw import open_draw
 from training.data.reports import ReportForm, draw_report
 from training.data.stream import encode_sample
 from training.encoding import Encoded, Tokenizer
+from training.hints import number_of
 
 TOKENIZER = Tokenizer(Path(__file__).resolve().parents[1] / "state" / "tokenizer.json")
 
@@ -40,7 +41,8 @@ def spoken(branch: Encoded, first: str) -> list[int]:
 @pytest.mark.parametrize("kind", ["look-up", "compare", "count", "list", "key facts", "yes or no"])
 def test_a_source_says_the_same_and_stands_before(kind):
     for _, branch in draw(kind, look_ups=1.0 if kind == "look-up" else 0.0):
-        traced = [(at, source) for at, source in enumerate(branch.sources) if source >= 0]
+        seen = {at for at, _, _ in branch.places.counted}
+        traced = [(at, source) for at, source in enumerate(branch.sources) if source >= 0 and at not in seen]
         assert traced
         assert all(branch.ids[at] == branch.ids[source] and source < at for at, source in traced)
         assert all(branch.weights[at] > 0 for at, _ in traced)
@@ -93,3 +95,15 @@ def test_a_value_has_a_source_also_where_its_last_token_is_another_one():
         found += 1
         assert any(source >= 0 and branch.tags[source] > 0 for source in read), value
     assert found > 3
+
+
+def test_that_a_count_has_one_more_place_is_known_from_that_place():
+    for turn, branch in draw("count", look_ups=0.0):
+        texts = [TOKENIZER.decode([token]) for token in branch.ids]
+        first, *others, last = branch.places.counted
+        assert [number for _, number, _ in (first, *others, last)] == [*range(1, len(turn.asked) + 1), 0]
+        for at, number, _ in (first, *others):
+            assert number_of(branch.tags[branch.sources[at]]) == number
+            assert texts[at + 1] == str(number)
+        assert texts[last[0]] == "\n"
+        assert texts[branch.sources[last[0]]] == "Places" or "Places".startswith(texts[branch.sources[last[0]]])
