@@ -80,7 +80,7 @@ ${evaluation ?? 'Not run yet for these weights: `npm run eval -- --card`.'}
 <!-- /evaluation -->
 
 ## What it cannot do, and what it would take
-- **Counting beyond three**: the fourth of several values is left out or the last one read twice; more counts in training.
+- **Counting**: in one of five a value is read twice, or a fourth one is not seen; more counts in training.
 - **Listing**: which name comes next follows from what was read before it, one layer more than its four; a deeper model
   (\`model/training/recipes/nano-gpu.json\`, not run), or names that are numbered as a count's values are.
 - **Pages of long documents read whole**: the page it names is a guess. Its quotes are right there, and one that stands on
