@@ -26,7 +26,8 @@ beforeAll(async () => {
   await once(metadata, 'listening');
   const { port } = metadata.address() as AddressInfo;
   const url = `http://127.0.0.1:${port}/latest/meta-data/spot/instance-action`;
-  stack = await RunningStack.start({ env: { QUIRE_SPOT_NOTICE_URL: url } });
+  // the same stories again and again: drafted from the ones before, they would end before a worker can be ended
+  stack = await RunningStack.start({ env: { QUIRE_SPOT_NOTICE_URL: url, QUIRE_DRAFT_TOKENS: '0' } });
   const bucket = await openLocalBucket(stack.dataDir);
   store = openS3ObjectStore(bucket.s3);
 });
