@@ -10,6 +10,7 @@ import { findPeerObstacle, readPeerVersion } from './llama-peer.ts';
 import type { MachineFigures } from './machine.ts';
 import type { RowResult } from './measure.ts';
 import { ensureModelFiles, type ModelFiles } from './model-files.ts';
+import { oneOf } from './one-of.ts';
 import {
   compareMachine,
   compareRows,
@@ -82,12 +83,6 @@ function readOptions(args: readonly string[]): Options | null {
     root: values.folder,
     isJson: values.json,
   };
-}
-
-function oneOf<Name extends string>(option: string, met: string, allowed: readonly Name[]): Name {
-  const found = allowed.find((name) => name === met);
-  if (found === undefined) throw new RangeError(`--${option} ${met}, allowed: ${allowed.join(', ')}`);
-  return found;
 }
 
 /** Rows that take longer than this are measured once. */

@@ -25,21 +25,17 @@ function runOf(work: Work): BatchedRun {
   switch (work.type) {
     case 'prefill':
       return { promptTokens: work.promptTokens, answerTokens: 1, sequences: 1, isShared: true };
-    case 'decode':
-      return work.prefixTokens > 0
-        ? { ...partOf(work), promptTokens: work.prefixTokens, isShared: true }
-        : { ...partOf(work), promptTokens: work.ownTokens, isShared: false };
+    case 'decode': {
+      const { sequences, answerTokens, prefixTokens, ownTokens } = work;
+      const isShared = prefixTokens > 0;
+      return { promptTokens: isShared ? prefixTokens : ownTokens, answerTokens, sequences, isShared };
+    }
     case 'questions': {
       const { documentTokens, questions, answerTokens } = work;
       return { promptTokens: documentTokens, answerTokens, sequences: questions, isShared: true };
     }
   }
 }
-
-const partOf = ({ sequences, answerTokens }: { readonly sequences: number; readonly answerTokens: number }) => ({
-  sequences,
-  answerTokens,
-});
 
 export interface NativeJob {
   /** `llama-batched-bench` */

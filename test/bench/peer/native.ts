@@ -5,9 +5,10 @@ import { median, printTable, spread } from '../figures.ts';
 import type { RowResult } from './measure.ts';
 import { ensureModelFiles } from './model-files.ts';
 import { measureNative } from './native-llama.ts';
-import { benchRows, measureOrder, type RowId, rowIds, shortRows } from './rows.ts';
+import { oneOf } from './one-of.ts';
+import { type BenchRow, benchRows, measureOrder, type RowId, rowIds, shortRows } from './rows.ts';
 import { runChild } from './run-child.ts';
-import { type ModelName, modelNames } from './shapes.ts';
+import { modelNames } from './shapes.ts';
 
 /**
  * quire against native llama.cpp, which shares a prompt among sequences as node-llama-cpp cannot: README.md has how it is
@@ -32,20 +33,16 @@ if (flags.help || flags.program === '') {
 const threads = Number(flags.threads);
 /** Of one engine's process. */
 const mostMs = 20 * 60_000;
-/** Of the design, against native llama.cpp. */
-const goals: Readonly<Record<RowId, number>> = {
-  'prefill-512': 1.5,
-  'prefill-8192': 1.7,
-  'decode-1': 1.1,
-  'decode-1-behind-8192': 1.5,
-  'decode-8-shared': 1.5,
-  'decode-32-shared': 2,
-  'decode-8-own': 1,
-  'questions-16': 2,
-};
-const asked = measureOrder.filter((id) => flags.rows.split(',').includes(id));
-const unknown = flags.rows.split(',').find((id) => !rowIds.some((known) => known === id));
-if (unknown !== undefined) throw new RangeError(`--rows ${unknown}, allowed: ${rowIds.join(', ')}`);
+const chosen = flags.rows.split(',').map((id) => oneOf('rows', id, rowIds));
+const models = flags.model.map((name) => oneOf('model', name, modelNames));
+const asked = measureOrder.filter((id) => chosen.includes(id));
+
+/** @throws RangeError: every id has a row */
+function rowOf(id: RowId): BenchRow {
+  const row = benchRows.find((one) => one.id === id);
+  if (row === undefined) throw new RangeError(`no row ${id}`);
+  return row;
+}
 
 async function measureQuire(files: { readonly folder: string; readonly gguf: string }) {
   const found = new Map<RowId, RowResult>();
@@ -64,11 +61,8 @@ interface NativeRow {
   readonly flashAttention: boolean;
 }
 
-const measure = (gguf: string, id: RowId, flashAttention: boolean) => {
-  const row = benchRows.find((one) => one.id === id);
-  if (row === undefined) throw new RangeError(`no row ${id}`);
-  return measureNative({ program: flags.program, gguf, threads, flashAttention }, row);
-};
+const measure = (gguf: string, id: RowId, flashAttention: boolean) =>
+  measureNative({ program: flags.program, gguf, threads, flashAttention }, rowOf(id));
 
 /** Three times with either setting, in turns. */
 async function measureShort(gguf: string, id: RowId): Promise<readonly [flash: NativeRow, plain: NativeRow]> {
@@ -105,9 +99,7 @@ async function measureAll(gguf: string): Promise<ReadonlyMap<RowId, NativeRow>> 
   return found;
 }
 
-for (const name of flags.model) {
-  const model = modelNames.find((known): known is ModelName => known === name);
-  if (model === undefined) throw new RangeError(`--model ${name}, allowed: ${modelNames.join(', ')}`);
+for (const model of models) {
   const files = await ensureModelFiles(flags.folder, model);
   const quire = await measureQuire(files);
   const native = await measureAll(files.gguf);
@@ -116,12 +108,12 @@ for (const name of flags.model) {
     if (ours === undefined || 'end' in ours || theirs === undefined) return [];
     const { rates } = theirs;
     const ratio = median(ours.rates) / median(rates);
-    const missed = ratio < goals[id] ? ', missed' : '';
-    const title = benchRows.find((row) => row.id === id)?.title ?? id;
+    const { title, nativeGoal: goal } = rowOf(id);
+    const missed = ratio < goal ? ', missed' : '';
     const show = (all: readonly number[]): string =>
       `${median(all).toFixed(1)} (${all.length === 1 ? 'once' : spread(all)})`;
     const setting = theirs.flashAttention ? 'on' : 'off';
-    return [[title, show(ours.rates), show(rates), setting, `${ratio.toFixed(2)} ×`, `≥ ${goals[id]} ×${missed}`]];
+    return [[title, show(ours.rates), show(rates), setting, `${ratio.toFixed(2)} ×`, `≥ ${goal} ×${missed}`]];
   });
   console.log(`\nmodel ${model}, ${threads} threads, tokens a second, reproducible off`);
   printTable(['work', 'quire', 'native llama.cpp', 'flash attention', 'ratio', 'goal'], rows);
