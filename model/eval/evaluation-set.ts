@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises';
+import { fileURLToPath } from 'node:url';
 import { demoDocumentPath, readDemoDocuments } from '../../src/cli/demo/demo-input.ts';
 
 export interface EvaluationSet {
@@ -35,12 +36,13 @@ export interface EvaluationQuestion {
 
 const version = 2;
 
+export const ownQuestions = fileURLToPath(new URL('questions.json', import.meta.url));
+
 /** The generated documents, written by `python -m training.evaluation_set`. @throws Error for another version of the file */
-export async function readGeneratedSets(): Promise<readonly EvaluationSet[]> {
-  const text = await readFile(new URL('questions.json', import.meta.url), 'utf8');
+export async function readGeneratedSets(path = ownQuestions): Promise<readonly EvaluationSet[]> {
+  const text = await readFile(path, 'utf8');
   const file = JSON.parse(text) as { readonly version: number; readonly sets: readonly EvaluationSet[] };
-  if (file.version !== version)
-    throw new Error(`questions.json has version ${file.version}; this program reads ${version}`);
+  if (file.version !== version) throw new Error(`${path} has version ${file.version}; this program reads ${version}`);
   return file.sets;
 }
 

@@ -1,9 +1,12 @@
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { ownQuestions } from './evaluation-set.ts';
 import type { Precision } from './product.ts';
 
 export interface Options {
   readonly model: string;
+  /** File of the generated questions. */
+  readonly questions: string;
   /** Answers everything. */
   readonly precision: Precision;
   /** Answers some of the same questions; null: nobody. */
@@ -32,6 +35,7 @@ export function parseOptions(args: readonly string[]): Options {
     args: [...args],
     options: {
       model: { type: 'string', default: bundled },
+      questions: { type: 'string', default: ownQuestions },
       precision: { type: 'string', default: 'int4,full' },
       sets: { type: 'string', default: 'all' },
       limit: { type: 'string' },
@@ -45,12 +49,16 @@ export function parseOptions(args: readonly string[]): Options {
     },
   });
   if (values.card && values.out !== undefined) throw new Error('card writes into the model folder; leave out out');
+  if (values.card && values.questions !== ownQuestions) {
+    throw new Error('card shows answers to the questions that all cards show; leave out questions');
+  }
   const [precision, comparedPrecision = null, ...more] = values.precision.split(',').map(readPrecision);
   if (precision === undefined || more.length > 0 || precision === comparedPrecision) {
     throw new Error(`precision is ${JSON.stringify(values.precision)}, allowed: int4, full, or both in either order`);
   }
   return {
     model: values.model,
+    questions: values.questions,
     precision,
     comparedPrecision,
     sets: values.sets,

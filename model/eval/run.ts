@@ -12,7 +12,7 @@ import { Session } from './session.ts';
 
 /** `npm run eval`: the model's answers to questions it was not trained on, through the product. See ../README.md. */
 const options = parseOptions(process.argv.slice(2));
-const known = [...(await readGeneratedSets()), await readDemoSet()];
+const known = [...(await readGeneratedSets(options.questions)), await readDemoSet()];
 const sets = chooseSets(known, options.sets).map((set) => thinOut(set, options.limit));
 // before an hour is spent on answers that find no place
 if (options.out !== null) insertEvaluation(await readFile(join(options.out, 'README.md'), 'utf8'), '');

@@ -1,6 +1,6 @@
 """Writes the questions that the product is measured with (`npm run eval`): held-out names, a seed of their own.
 
-    python -m training.evaluation_set eval/questions.json
+    python -m training.evaluation_set eval/questions.json [--seed N]
 
 Text as a caller would send it: a form feed ends a page, none means sections.
 """
@@ -11,6 +11,7 @@ import argparse
 import json
 import re
 from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
 
 from .data.compose import Built, compose
@@ -22,7 +23,7 @@ from .data.register import RegisterForm, draw_register
 from .data.trajectories import sum_by_calculation
 from .evaluation_plan import PLANS, EvaluationPlan
 
-#: no stage trains on it, `run.py` and `assess.py` watch others
+#: no stage trains on it, `run.py` and `assess.py` watch others; what is chosen by its results takes another one
 SEED = 424_242
 
 #: what a document may take to give a question; then another one is drawn
@@ -39,19 +40,19 @@ _OF_TWO = ("compare", "yes or no", "absence")
 _OF_ATTRIBUTE = ("look-up", "section look-up", "count", "multi-hop", "reverse")
 
 
-def build_sets() -> list[dict]:
+def build_sets(seed: int = SEED) -> list[dict]:
     return [
-        {"name": plan.name, "goal": plan.goal, "documents": [one for one, _ in zip(_documents(plan), range(plan.documents))]}
+        {"name": plan.name, "goal": plan.goal, "documents": list(islice(_documents(plan, seed), plan.documents))}
         for plan in PLANS
     ]
 
 
-def _documents(plan: EvaluationPlan) -> Iterator[dict]:
+def _documents(plan: EvaluationPlan, seed: int) -> Iterator[dict]:
     """Of few documents no two are of one kind."""
     index = 0
     kinds: set[str] = set()
     while True:
-        draw = open_draw(SEED, plan.name, index, held_out=True)
+        draw = open_draw(seed, plan.name, index, held_out=True)
         index += 1
         if isinstance(plan.form, RegisterForm):
             document, turns, _ = draw_register(draw, plan.form)
@@ -186,8 +187,9 @@ def render(sets: list[dict]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path)
+    parser.add_argument("--seed", type=int, default=SEED)
     options = parser.parse_args()
-    options.out.write_text(render(build_sets()))
+    options.out.write_text(render(build_sets(options.seed)))
 
 
 if __name__ == "__main__":

@@ -89,6 +89,7 @@ const generateFields: Fields<keyof GenerateRequest> = {
   tenant: isText,
   messages: listOf(message),
   tools: orNull(listOf(isAnyRecord)),
+  argumentSchemas: orNull((value) => isAnyRecord(value) && Object.values(value as object).every(isAnyRecord)),
   toolChoice: isToolChoice,
   parallelToolCalls: isFlag,
   sharedMessages: isNumber,

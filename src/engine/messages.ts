@@ -62,6 +62,11 @@ export interface GenerateRequest {
   readonly messages: readonly ChatMessage[];
   /** OpenAI tool declarations, or null. */
   readonly tools: readonly Readonly<Record<string, unknown>>[] | null;
+  /**
+   * JSON schemas by the name of a tool: what its arguments are held to while they are written, where more is known than
+   * its declaration says, which is the same for all documents; null: as declared.
+   */
+  readonly argumentSchemas: Readonly<Record<string, Readonly<Record<string, unknown>>>> | null;
   readonly toolChoice: ToolChoice;
   /** May one answer hold several calls? */
   readonly parallelToolCalls: boolean;

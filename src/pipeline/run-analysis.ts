@@ -60,6 +60,7 @@ export function buildAnalysisRequest(
       ...(isAskedFirst ? [asked, shown] : [shown, asked]).map((text) => plainMessage('user', text)),
     ],
     tools: null,
+    argumentSchemas: null,
     toolChoice: { type: 'auto' },
     parallelToolCalls: true,
     sharedMessages: isAskedFirst ? 1 : 2,

@@ -36,6 +36,7 @@ export function buildChatRequest(line: LineContext, request: ChatRequest, choice
     messages: request.messages,
     tools: request.tools,
     toolChoice: request.toolChoice,
+    argumentSchemas: null,
     parallelToolCalls: request.parallelToolCalls,
     sharedMessages: request.choices > 1 ? request.messages.length : request.messages.length - 1,
     maxTokens,

@@ -46,8 +46,9 @@ export async function generateWithTools(
   for (;;) {
     const isLast = uses.length >= maxCalls || left <= reserve;
     const turn = buildTurn(request, { messages, left: isLast ? left : left - reserve, number: turns.length });
-    const tools = isLast ? null : registry.declarations;
-    const generation = await generateSound(generate, { ...turn, tools }, options);
+    const { declarations, argumentSchemas } = registry;
+    const tools = isLast ? null : declarations;
+    const generation = await generateSound(generate, { ...turn, tools, argumentSchemas }, options);
     turns.push(generation);
     const { result } = generation;
     left -= result.completionTokens;

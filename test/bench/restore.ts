@@ -68,6 +68,7 @@ function ask(tenant: string, text: string, question: string): GenerateRequest {
     tenant,
     messages: [message('system', 'Answer.'), message('user', text), message('user', question)],
     tools: null,
+    argumentSchemas: null,
     toolChoice: { type: 'auto' },
     parallelToolCalls: true,
     sharedMessages: 2,

@@ -23,6 +23,7 @@ const request = (id: string, more: Partial<GenerateRequest> = {}): GenerateReque
     { role: 'user', content: 'Count the days.', name: null, reasoning: null, toolCalls: null, toolCallId: null },
   ],
   tools: null,
+  argumentSchemas: null,
   toolChoice: { type: 'auto' },
   parallelToolCalls: true,
   sharedMessages: 0,

@@ -78,6 +78,7 @@ export function generateRequest(id: string, more: Partial<GenerateRequest> = {})
     tenant: 'default',
     messages: [chatMessage('system', 'Answer.'), chatMessage('user', `Question ${id}?`)],
     tools: null,
+    argumentSchemas: null,
     toolChoice: { type: 'auto' },
     parallelToolCalls: true,
     sharedMessages: 0,

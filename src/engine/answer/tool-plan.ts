@@ -32,7 +32,7 @@ export function planTools(
   special: SpecialTokens,
   grammars: GrammarCompiler,
 ): ToolPlan | null {
-  const { tools, toolChoice, messages } = request;
+  const { tools, argumentSchemas, toolChoice, messages } = request;
   if (tools === null || tools.length === 0) {
     if (toolChoice.type === 'auto') return null;
     throw invalid('tool_choice', `tool_choice is ${toolChoice.type}, but no tools are declared`);
@@ -43,7 +43,8 @@ export function planTools(
       param: 'tools',
     });
   }
-  const declared = tools.map(readTool);
+  const narrower = new Map(Object.entries(argumentSchemas ?? {}));
+  const declared = tools.map(readTool).map(({ name, schema }) => ({ name, schema: narrower.get(name) ?? schema }));
   const names = declared.map(({ name }) => name);
   const twice = names.find((name, index) => names.indexOf(name) < index);
   if (twice !== undefined) throw invalid('tools', `tools declares ${twice} twice, allowed: once`);

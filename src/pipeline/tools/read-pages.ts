@@ -1,6 +1,6 @@
 import type { Document } from '../document/document.ts';
 import { escapeMarkers } from '../prompts/document-block.prompt.ts';
-import { declareTool, refuse, requireIntegerArgument, type Tool } from './tool.ts';
+import { boundArguments, declareTool, refuse, requireIntegerArgument, type Tool } from './tool.ts';
 
 const maxPages = 8;
 /** Eight sections of ordinary length, about 8,000 tokens: one page of a file without paragraphs must not fill the window. */
@@ -10,14 +10,17 @@ const maxChars = 32_000;
 export function buildReadPages(documents: readonly Document[]): Tool {
   const name = 'read_pages';
   const integer = { type: 'integer', minimum: 1 };
+  const declaration = declareTool(
+    name,
+    `Pages of a document, at most ${maxPages} at once.`,
+    { document: integer, from: integer, to: integer },
+    ['document', 'from', 'to'],
+  );
+  const most = { maximum: Math.max(...documents.map(({ pages }) => pages.length)) };
   return {
     name,
-    declaration: declareTool(
-      name,
-      `Pages of a document, at most ${maxPages} at once.`,
-      { document: integer, from: integer, to: integer },
-      ['document', 'from', 'to'],
-    ),
+    declaration,
+    argumentSchema: boundArguments(declaration, { document: { maximum: documents.length }, from: most, to: most }),
     run: (args) => {
       const number = requireIntegerArgument(args, 'document', 1, documents.length);
       const pages = documents[number - 1]?.pages ?? [];

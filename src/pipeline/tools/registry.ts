@@ -3,12 +3,14 @@ import type { Document } from '../document/document.ts';
 import { buildCalculate } from './calculate.ts';
 import { buildReadPages } from './read-pages.ts';
 import { buildSearchDocument } from './search-document.ts';
-import { refuse, show, type Tool, type ToolArguments, type ToolDeclaration } from './tool.ts';
+import { type JsonSchema, refuse, show, type Tool, type ToolArguments, type ToolDeclaration } from './tool.ts';
 
 /** The tools of one request, over its documents. */
 export interface ToolRegistry {
   /** OpenAI tool declarations in a fixed order. */
   readonly declarations: readonly ToolDeclaration[];
+  /** What arguments are held to while they are written, by the name of the tool. */
+  readonly argumentSchemas: Readonly<Record<string, JsonSchema>>;
   /**
    * Runs one call. What the call itself got wrong comes back as a line that starts `error:`, never as an exception.
    * @param argumentsJson as the model wrote it
@@ -25,6 +27,7 @@ export function buildToolRegistry(tools: readonly Tool[]): ToolRegistry {
   const byName = new Map(tools.map((tool) => [tool.name, tool]));
   return {
     declarations: tools.map(({ declaration }) => declaration),
+    argumentSchemas: Object.fromEntries(tools.map(({ name, argumentSchema }) => [name, argumentSchema])),
     call: (name, argumentsJson) => {
       try {
         const tool = findTool(byName, name);

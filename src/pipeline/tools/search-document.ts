@@ -1,7 +1,7 @@
 import type { Document } from '../document/document.ts';
 import { type IndexedText, indexText, scoreTexts } from './bm25.ts';
 import { cutPassages, type Passage } from './passages.ts';
-import { declareTool, readIntegerArgument, readTextArgument, show, type Tool } from './tool.ts';
+import { boundArguments, declareTool, readIntegerArgument, readTextArgument, show, type Tool } from './tool.ts';
 
 const maxPassages = 10;
 const defaultPassages = 5;
@@ -18,18 +18,23 @@ const indexes = new WeakMap<Document, readonly Omit<IndexedPassage, 'document'>[
 /** `search_document`: passages that share words with the query, best first. */
 export function buildSearchDocument(documents: readonly Document[]): Tool {
   const name = 'search_document';
+  const declaration = declareTool(
+    name,
+    'Passages with the words of the query, best first.',
+    {
+      query: { type: 'string' },
+      document: { type: 'integer', minimum: 1 },
+      limit: { type: 'integer', minimum: 1, maximum: maxPassages },
+    },
+    ['query'],
+  );
   return {
     name,
-    declaration: declareTool(
-      name,
-      'Passages with the words of the query, best first.',
-      {
-        query: { type: 'string' },
-        document: { type: 'integer', minimum: 1 },
-        limit: { type: 'integer', minimum: 1, maximum: maxPassages },
-      },
-      ['query'],
-    ),
+    declaration,
+    argumentSchema: boundArguments(declaration, {
+      query: { minLength: 1, maxLength: queryChars },
+      document: { maximum: documents.length },
+    }),
     run: (args) => {
       const query = readTextArgument(args, 'query', queryChars);
       const only = readIntegerArgument(args, 'document', 1, documents.length);

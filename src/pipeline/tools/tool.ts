@@ -8,11 +8,13 @@ export interface Tool {
   readonly name: string;
   /** As the prompt declares it, in OpenAI's form. Part of the prefix, so it must not vary between questions. */
   readonly declaration: ToolDeclaration;
+  /** The declared parameters, with the bounds that these documents give them: what can be ruled out before it is written. */
+  readonly argumentSchema: JsonSchema;
   /** @throws `input.invalid-request` whose message tells the model what to do */
   run(args: ToolArguments): string;
 }
 
-type JsonSchema = Readonly<Record<string, unknown>>;
+export type JsonSchema = Readonly<Record<string, unknown>>;
 
 /** A type, not an interface, so that it is also a plain record, as requests carry it. */
 export type ToolDeclaration = {
@@ -39,6 +41,15 @@ export function declareTool(
     type: 'function',
     function: { name, description, parameters: { type: 'object', properties, required, additionalProperties: false } },
   };
+}
+
+/** The declared parameters with further keywords for some of them. */
+export function boundArguments(
+  { function: { parameters } }: ToolDeclaration,
+  bounds: Readonly<Record<string, JsonSchema>>,
+): JsonSchema {
+  const properties = Object.entries(parameters.properties).map(([name, one]) => [name, { ...one, ...bounds[name] }]);
+  return { ...parameters, properties: Object.fromEntries(properties) };
 }
 
 /** A refusal of arguments: the registry hands its message to the model. */

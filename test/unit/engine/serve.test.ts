@@ -19,6 +19,7 @@ const generateRequest: GenerateRequest = {
   tenant: 'default',
   messages: [{ role: 'user', content: 'hi', name: null, reasoning: null, toolCalls: null, toolCallId: null }],
   tools: null,
+  argumentSchemas: null,
   toolChoice: { type: 'auto' },
   parallelToolCalls: true,
   sharedMessages: 0,

@@ -47,6 +47,7 @@ describe('the options', () => {
     [['--precision', 'int8'], 'precision has "int8", allowed: int4, full'],
     [['--precision', 'int4,int4'], 'precision is "int4,int4"'],
     [['--card', '--out', 'x'], 'leave out out'],
+    [['--card', '--questions', 'x'], 'leave out questions'],
     [['--lmit', '3'], '--lmit'],
   ])('refuse %j', (args, message) => {
     expect(() => parseOptions(args)).toThrow(message);

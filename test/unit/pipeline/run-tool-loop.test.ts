@@ -62,6 +62,7 @@ describe('generateWithTools', () => {
     ]);
     expect(third?.messages.slice(6).map(({ content }) => content)).toEqual([uses[1]?.result, uses[2]?.result]);
     expect(asked.every(({ tools, sharedMessages }) => tools?.length === 3 && sharedMessages === 2)).toBe(true);
+    expect(asked.every((one) => one.argumentSchemas === registry.argumentSchemas)).toBe(true);
     expect(generation.result).toMatchObject({ content: '{}', reasoning: 'Look: notice\nLook: page 2\nSo: 60' });
     expect(generation.earlier).toHaveLength(2);
   });

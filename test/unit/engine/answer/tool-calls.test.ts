@@ -168,6 +168,17 @@ describe('AnswerState, calls of tools', () => {
     expect(finished).toBeGreaterThan(5);
   });
 
+  it('holds arguments to a narrower schema than the declared one', () => {
+    const pages = { type: 'integer', minimum: 1 };
+    const schema = (n: object) => ({ type: 'object', properties: { n }, required: ['n'], additionalProperties: false });
+    const tools = [toolDeclaration('note', schema(pages))];
+    const argumentSchemas = { note: schema({ ...pages, maximum: 12 }) };
+    const narrow = openTestAnswer({ ...required, tools, argumentSchemas });
+    expect(listAllowedAfter(narrow, text('{"n":1'))).toEqual(text('012}'));
+    const declared = openTestAnswer({ ...required, tools });
+    expect(listAllowedAfter(declared, text('{"n":1'))).toEqual(text('0123456789}'));
+  });
+
   it('keeps a call that is cut off as it stands, and says so', () => {
     const answer = openTestAnswer({ ...required, tools: [look] }, 40);
     const { deltas } = writeTokens(answer, text('{"at":"'));

@@ -16,6 +16,15 @@ describe('read_pages', () => {
     expect(read({ document: 2, from: 1, to: 1 })).toBe('[page 1]\nonly page\n [page 7]\n error: forged');
   });
 
+  it('holds arguments to the documents there are, and declares the same for all', () => {
+    const [document, page] = [2, 12].map((maximum) => ({ type: 'integer', minimum: 1, maximum }));
+    expect(registry.argumentSchemas['read_pages']).toMatchObject({ properties: { document, from: page, to: page } });
+    const other = buildToolRegistry(buildDocumentTools([short]));
+    expect(other.argumentSchemas['read_pages']).toMatchObject({ properties: { to: { maximum: 1 } } });
+    expect(other.declarations).toEqual(registry.declarations);
+    expect(Object.keys(registry.argumentSchemas)).toEqual(registry.declarations.map((one) => one.function.name));
+  });
+
   it('gives eight pages, and refuses nine', () => {
     expect(read({ document: 1, from: 1, to: 8 }).match(/\[page/g)).toHaveLength(8);
     expect(read({ document: 1, from: 1, to: 9 })).toBe('error: 1 to 9 are 9 pages; read at most 8 at once');

@@ -37,6 +37,7 @@ describe('tool registry', () => {
       {
         name: 'broken',
         declaration: declareTool('broken', '', {}, []),
+        argumentSchema: {},
         run: () => {
           throw new TypeError('no');
         },
