@@ -39,7 +39,7 @@ async function bytesOfPlan(runner: ModelRunner, plan: RunPlan): Promise<Buffer> 
 const models = [
   ['wide latents', { config: wide }],
   ['wide latents, INT4 experts in groups', { config: { ...wide, n_group: 2, topk_group: 1 }, int4GroupColumns: 32 }],
-  ['wide latents, experts in groups of branches', { config: { ...wide, n_routed_experts: 128 }, int4GroupColumns: 32 }],
+  ['wide latents, experts whose gates are applied in parts', { config: { ...wide, n_routed_experts: 70 }, int4GroupColumns: 32 }],
   ['narrow latents, tied embeddings', { config: { tie_word_embeddings: true } }],
 ] as const;
 

@@ -38,7 +38,7 @@ const variants: Readonly<Record<string, TinyOptions>> = {
   'dense layers only': { config: { n_routed_experts: null } },
   'no shared expert': { config: { n_shared_experts: 0 } },
   'three shared experts': { config: { n_shared_experts: 3 } },
-  'experts in groups of branches': { config: { n_routed_experts: 128, num_experts_per_tok: 3 } },
+  'experts whose gates are applied in parts': { config: { n_routed_experts: 70, num_experts_per_tok: 3 } },
   'a single expert': { config: { n_routed_experts: 1, num_experts_per_tok: 1 } },
   'all experts for every token': { config: { n_routed_experts: 4, num_experts_per_tok: 4 } },
   'a single head': { config: { num_attention_heads: 1, num_key_value_heads: 1 } },

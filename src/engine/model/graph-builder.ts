@@ -40,7 +40,6 @@ export class GraphBuilder {
   readonly #name: string;
   readonly #parent: GraphBuilder | null;
   readonly #sink: ConstantSink | null;
-  readonly #holdsWeights: boolean;
   readonly #nodes: NodeValue[] = [];
   readonly #initializers = new Map<string, TensorValue>();
   readonly #smallConstants = new Map<string, ValueName>();
@@ -52,21 +51,16 @@ export class GraphBuilder {
   /** `accuracy_level` of products with blocks: 4 rounds inputs to INT8, 0 leaves them float32. */
   readonly blockLevel: 0 | 4;
 
-  private constructor(
-    name: string,
-    place: { readonly parent: GraphBuilder | null; readonly sink: ConstantSink | null; readonly holdsWeights: boolean },
-    blockLevel: 0 | 4,
-  ) {
+  private constructor(name: string, parent: GraphBuilder | null, sink: ConstantSink | null, blockLevel: 0 | 4) {
     this.#name = name;
-    this.#parent = place.parent;
-    this.#sink = place.sink;
-    this.#holdsWeights = place.holdsWeights;
+    this.#parent = parent;
+    this.#sink = sink;
     this.blockLevel = blockLevel;
   }
 
   /** @param sink null: constants lie in the graph */
   static open(name: string, sink: ConstantSink | null, blockLevel: 0 | 4 = 4): GraphBuilder {
-    return new GraphBuilder(name, { parent: null, sink, holdsWeights: true }, blockLevel);
+    return new GraphBuilder(name, null, sink, blockLevel);
   }
 
   /** Names are unique over a graph and all its branches, as ONNX demands. */
@@ -76,9 +70,8 @@ export class GraphBuilder {
     return `${stem}_${this.#nextId}`;
   }
 
-  /** @param holdsWeights its own branches have weights; see `constant` */
-  branch(stem: string, { holdsWeights = false } = {}): GraphBuilder {
-    return new GraphBuilder(this.freshName(stem), { parent: this, sink: this.#sink, holdsWeights }, this.blockLevel);
+  branch(stem: string): GraphBuilder {
+    return new GraphBuilder(this.freshName(stem), this, this.#sink, this.blockLevel);
   }
 
   input(name: string, type: ValueInfo['type'], dims: ValueInfo['dims']): ValueName {
@@ -109,10 +102,10 @@ export class GraphBuilder {
 
   /**
    * A weight of any element type; not shared. A branch has its weights in the graph around it: those of a branch are
-   * not saved as they are packed. Two levels up they are not packed at all, so a branch of branches holds theirs.
+   * not saved as they are packed.
    */
   constant(stem: string, value: TensorValue & { readonly bytes: Uint8Array }): ValueName {
-    if (this.#parent !== null && !this.#holdsWeights) return this.#parent.constant(stem, value);
+    if (this.#parent !== null) return this.#parent.constant(stem, value);
     const name = this.freshName(stem);
     const isLarge = this.#sink !== null && value.bytes.byteLength >= minFileBytes;
     this.#initializers.set(name, isLarge ? { ...value, bytes: this.#sink.write(value.bytes) } : value);

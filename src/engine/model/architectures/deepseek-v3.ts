@@ -10,7 +10,7 @@ import { addExpertLayer } from '../layers/moe.ts';
 import { addRmsNorm } from '../layers/norm.ts';
 import { isExpertLayer, latentWidth, type ModelConfig } from '../model-config.ts';
 import { operatorsOf } from '../operators/operators-of.ts';
-import type { Provider } from '../operators/provider-operators.ts';
+import type { Provider, ProviderOperators } from '../operators/provider-operators.ts';
 
 /**
  * The graphs of DeepSeek-V3 and Kimi-K2, one run over new rows of sequences that share a prefix. The layers are one
@@ -83,7 +83,7 @@ export function buildLayers(
       ...addLayerInputs(graph, config, layer),
     });
     const between = graph.op('Add', [hidden, attended]);
-    hidden = graph.op('Add', [between, addFeedForward(graph, config, weights, layer, between)]);
+    hidden = graph.op('Add', [between, addFeedForward(graph, config, weights, layer, between, context.operators)]);
   }
   if (range.end === config.layers - 1) {
     const normed = addInputNorm(graph, config, weights, range.end, hidden);
@@ -117,7 +117,7 @@ export function buildTop(
     ...addLayerInputs(graph, config, layer),
   });
   const wanted = graph.op('Gather', [graph.op('Add', [hidden, attended]), select]);
-  const output = graph.op('Add', [wanted, addFeedForward(graph, config, weights, layer, wanted)]);
+  const output = graph.op('Add', [wanted, addFeedForward(graph, config, weights, layer, wanted, context.operators)]);
   const final = addRmsNorm(graph, output, weights.finalGain(), config.normEpsilon);
   // nothing is multiplied when nobody wants logits: an embedding needs the hidden states only
   const head = graph.input('head', 'int64', [1]);
@@ -198,8 +198,10 @@ function addFeedForward(
   weights: LayerWeights,
   layer: number,
   hidden: ValueName,
+  { allowsEmpty }: ProviderOperators,
 ): ValueName {
   const normed = addRmsNorm(graph, hidden, weights.gain(layer, 'post_attention_layernorm'), config.normEpsilon);
-  if (isExpertLayer(config, layer)) return addExpertLayer(graph, config, weights.expertLayer(layer), normed);
+  if (isExpertLayer(config, layer))
+    return addExpertLayer(graph, config, weights.expertLayer(layer), normed, allowsEmpty);
   return addMlp(graph, normed, weights.dense(layer), 'dense');
 }

@@ -20,12 +20,21 @@ export function isBlocks(weight: LinearWeight): weight is BlockMatrix {
  * whatever the number of rows; so do blocks of 32 at level 4, where x is rounded to INT8 block by block.
  */
 export function addLinear(graph: GraphBuilder, input: ValueName, weight: LinearWeight, stem: string): ValueName {
-  if (isBlocks(weight)) return addBlockProduct(graph, input, weight, stem);
-  const name = graph.weight(stem, weight.values, [weight.rows, weight.columns]);
-  return graph.op('Gemm', [input, name], { transB: intAttribute(1) });
+  return prepareLinear(graph, weight, stem)(input);
 }
 
-function addBlockProduct(graph: GraphBuilder, input: ValueName, weight: BlockMatrix, stem: string): ValueName {
+/** The same in two steps: a weight goes into the graph as soon as it has been read, its input may come later. */
+export function prepareLinear(
+  graph: GraphBuilder,
+  weight: LinearWeight,
+  stem: string,
+): (input: ValueName) => ValueName {
+  if (isBlocks(weight)) return prepareBlocks(graph, weight, stem);
+  const name = graph.weight(stem, weight.values, [weight.rows, weight.columns]);
+  return (input) => graph.op('Gemm', [input, name], { transB: intAttribute(1) });
+}
+
+function prepareBlocks(graph: GraphBuilder, weight: BlockMatrix, stem: string): (input: ValueName) => ValueName {
   const { bits, codes, scales, rows, columns } = weight;
   const blocks = Math.ceil(columns / blockColumns);
   const packed = graph.constant(`${stem}_codes`, { type: 'uint8', dims: [rows, blocks, 4 * bits], bytes: codes });
@@ -37,7 +46,7 @@ function addBlockProduct(graph: GraphBuilder, input: ValueName, weight: BlockMat
     block_size: intAttribute(blockColumns),
     accuracy_level: intAttribute(graph.blockLevel),
   };
-  return graph.op('MatMulNBits', [input, packed, factors], attributes, microsoftDomain);
+  return (input) => graph.op('MatMulNBits', [input, packed, factors], attributes, microsoftDomain);
 }
 
 /** Rows of `upper`, then rows of `lower`: two projections of one input as one product. Null: they are stored otherwise. */

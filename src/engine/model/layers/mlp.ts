@@ -1,5 +1,5 @@
 import type { GraphBuilder, ValueName } from '../graph-builder.ts';
-import { addLinear, type LinearWeight, stackRows } from './linear.ts';
+import { type LinearWeight, prepareLinear, stackRows } from './linear.ts';
 
 export interface MlpWeights {
   readonly gate: LinearWeight;
@@ -7,23 +7,46 @@ export interface MlpWeights {
   readonly down: LinearWeight;
 }
 
-/** W_down( silu(W_gate x) ⊙ W_up x ) for x [rows, hidden]. */
-export function addMlp(graph: GraphBuilder, input: ValueName, weights: MlpWeights, stem: string): ValueName {
-  const [gate, up] = addGateAndUp(graph, input, weights, stem);
-  const silu = graph.op('Mul', [gate, graph.op('Sigmoid', [gate])]);
-  return addLinear(graph, graph.op('Mul', [silu, up]), weights.down, `${stem}_down`);
+/** Its products by themselves: those of several may share what is between them. */
+export interface PreparedMlp {
+  /** x [rows, hidden] → [rows, 2 · width]: gate, then up. */
+  readonly gateAndUp: (input: ValueName) => ValueName;
+  readonly width: number;
+  readonly down: (input: ValueName) => ValueName;
 }
 
-function addGateAndUp(
+/** W_down( silu(W_gate x) ⊙ W_up x ) for x [rows, hidden]. */
+export function addMlp(graph: GraphBuilder, input: ValueName, weights: MlpWeights, stem: string): ValueName {
+  const { gateAndUp, width, down } = prepareMlp(graph, weights, stem);
+  return down(addGated(graph, gateAndUp(input), width));
+}
+
+export function prepareMlp(graph: GraphBuilder, { gate, up, down }: MlpWeights, stem: string): PreparedMlp {
+  return {
+    gateAndUp: prepareGateAndUp(graph, gate, up, stem),
+    width: gate.rows,
+    down: prepareLinear(graph, down, `${stem}_down`),
+  };
+}
+
+function prepareGateAndUp(
   graph: GraphBuilder,
-  input: ValueName,
-  { gate, up }: MlpWeights,
+  gate: LinearWeight,
+  up: LinearWeight,
   stem: string,
-): readonly [gate: ValueName, up: ValueName] {
+): PreparedMlp['gateAndUp'] {
   const stacked = stackRows(gate, up);
-  if (stacked === null)
-    return [addLinear(graph, input, gate, `${stem}_gate`), addLinear(graph, input, up, `${stem}_up`)];
-  const both = addLinear(graph, input, stacked, `${stem}_gate_up`);
-  const [first = '', second = ''] = graph.splitLast(both, [gate.rows, up.rows]);
-  return [first, second];
+  if (stacked !== null) return prepareLinear(graph, stacked, `${stem}_gate_up`);
+  const apart = [prepareLinear(graph, gate, `${stem}_gate`), prepareLinear(graph, up, `${stem}_up`)];
+  return (input) =>
+    graph.concat(
+      apart.map((product) => product(input)),
+      -1,
+    );
+}
+
+/** silu(gate) ⊙ up of [rows, 2 · width] → [rows, width]. */
+export function addGated(graph: GraphBuilder, both: ValueName, width: number): ValueName {
+  const [gate = '', up = ''] = graph.splitLast(both, [width, width]);
+  return graph.op('Mul', [graph.op('Mul', [gate, graph.op('Sigmoid', [gate])]), up]);
 }

@@ -1,5 +1,6 @@
 import { type GraphBuilder, intAttribute, type ValueName } from '../graph-builder.ts';
 import type { ModelConfig, RouterConfig } from '../model-config.ts';
+import { addExpertBranches } from './expert-branches.ts';
 import { addExperts } from './experts.ts';
 import { addLinear, type Matrix } from './linear.ts';
 import { addMlp, type MlpWeights } from './mlp.ts';
@@ -24,19 +25,30 @@ export function addExpertLayer(
   config: ModelConfig,
   weights: ExpertLayerWeights,
   input: ValueName,
+  allowsEmpty: boolean,
 ): ValueName {
   const { hiddenWidth, expertsPerToken } = config;
   const { chosen, mixWeights } = addRouter(graph, config, weights, input);
   const flat = graph.reshape(chosen, [-1]);
   const order = addSortedOrder(graph, flat);
   const rowOfPair = graph.op('Div', [order, graph.scalarInt(expertsPerToken)]);
-  const outputs = addExperts(graph, config, weights.expert, { input, rowOfPair, expertOfPair: flat });
-  const sorted = outputs.length === 1 ? (outputs[0] ?? '') : graph.concat(outputs, 0);
+  const inputs = { input, rowOfPair, counts: addCounts(graph, config.experts, flat), experts: config.experts };
+  const sorted = allowsEmpty
+    ? addExperts(graph, weights.expert, inputs)
+    : addExpertBranches(graph, weights.expert, inputs, hiddenWidth);
   const placed = graph.op('Gather', [sorted, addSortedOrder(graph, order)]);
   const slots = graph.reshape(placed, [-1, expertsPerToken, hiddenWidth]);
   const mixed = graph.op('MatMul', [graph.reshape(mixWeights, [-1, 1, expertsPerToken]), slots]);
   const routed = graph.reshape(mixed, [-1, hiddenWidth]);
   return weights.shared === null ? routed : graph.op('Add', [addMlp(graph, input, weights.shared, 'shared'), routed]);
+}
+
+/** [experts] int64: pairs of each. */
+function addCounts(graph: GraphBuilder, experts: number, expertOfPair: ValueName): ValueName {
+  const numbers = graph.ints(Array.from({ length: experts }, (_, expert) => expert));
+  const matches = graph.op('Equal', [graph.reshape(expertOfPair, [-1, 1]), numbers]);
+  const asInts = graph.op('Cast', [matches], { to: intAttribute(7) });
+  return graph.op('ReduceSum', [asInts, graph.ints([0])], { keepdims: intAttribute(0) });
 }
 
 /** Indices that sort a vector upwards, the first of equals first; of a permutation, its inverse. */
