@@ -12,6 +12,8 @@ export interface EncodedRequest {
    * the request alone, never of what runs beside it or of what is cached.
    */
   readonly splitRows: number;
+  /** Rows of the prompt's whole blocks; those behind `splitRows` are the request's own. */
+  readonly blockedRows: number;
   readonly maxTokens: number;
   /** sha256 over the ids: a checkpoint of another prompt is told by it. */
   readonly digest: string;
@@ -46,6 +48,7 @@ export function encodeRequest(tokenizer: Tokenizer, request: GenerateRequest, li
   return {
     ids,
     splitRows: splitRowsOf(sharedTokens, ids.length),
+    blockedRows: Math.floor(ids.length / blockRows) * blockRows,
     maxTokens: Math.min(request.maxTokens ?? room, room),
     digest: createHash('sha256').update(Uint32Array.from(ids)).digest('hex'),
   };

@@ -188,13 +188,15 @@ export class Engine implements EngineService {
     const { runner, tokenizer, nowMs } = this.#deps;
     const encoded = encodeRequest(tokenizer, request, this.#limits);
     const answer = openAnswer(this.#deps, request, encoded);
+    const promptFormRows = runner.promptStep === null ? 0 : encoded.blockedRows;
     if (request.resume !== null) restoreAnswer(answer, request.resume, encoded);
     return new Sequence({
       request,
       listener: new GuardedListener(listener),
       encoded,
       answer,
-      chain: new PageChain(runner.digest, request.tenant),
+      promptFormRows,
+      chain: new PageChain(runner.digest, request.tenant, promptFormRows),
       engineDigest: runner.digest,
       arrival: this.#arrivals++,
       prefixKey: prefixKeyOf(request),

@@ -11,7 +11,7 @@ export async function extendRows(
   buffer: LatentBuffer,
   tokenIds: ArrayLike<number>,
   start: number,
-  { wanted, head }: Pick<StepSequence, 'wanted'> & Pick<StepInput, 'head'>,
+  { wanted, head, isPrompt = false }: Pick<StepSequence, 'wanted'> & Pick<StepInput, 'head' | 'isPrompt'>,
 ): Promise<StepOutput> {
   const prefixRows = Math.floor(start / blockRows) * blockRows;
   const ownRows = roundRows(start + tokenIds.length - prefixRows, runner.rowStep);
@@ -22,6 +22,7 @@ export async function extendRows(
     prefixRows,
     suffix: buffer.view(ownRows, prefixRows, runner.rowStep),
     suffixRows: ownRows,
+    isPrompt,
     head,
   });
   buffer.store(start, tokenIds.length, output.latents);

@@ -42,6 +42,8 @@ export interface StepInput {
   readonly suffix: LatentLayers;
   /** A multiple of the runner's `rowStep`, at least one. */
   readonly suffixRows: number;
+  /** Rows of whole blocks of a prompt: computed in a form of their own where `ModelRunner.promptStep` is not null. */
+  readonly isPrompt?: boolean;
   /** Without the head, `logits` stays empty and `hidden` is all there is. */
   readonly head: boolean;
 }
@@ -65,6 +67,11 @@ export interface ModelRunner {
   readonly rowStep: number;
   /** A run of so many rows of one sequence takes less time a row than a shorter one; null: no such number. */
   readonly bulkTokens: number | null;
+  /**
+   * Not null: rows of a prompt's whole blocks have other bits than rows of the same tokens elsewhere. They are computed
+   * as `isPrompt`, so many of one sequence at a time or a multiple of that.
+   */
+  readonly promptStep: number | null;
   /** sha256 over what decides the bits of a row: weights, graph form, precision, provider, runtime version, CPU features. */
   readonly digest: string;
   /** Milliseconds spent inside the runtime so far. */

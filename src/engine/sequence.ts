@@ -15,6 +15,8 @@ export interface SequenceParts {
   readonly listener: GuardedListener;
   readonly encoded: EncodedRequest;
   readonly answer: AnswerState;
+  /** Rows before this one have the form of prompts (`ModelRunner.promptStep`); 0: there is none. */
+  readonly promptFormRows: number;
   readonly chain: PageChain;
   /** Of the engine it runs in. */
   readonly engineDigest: string;
@@ -54,6 +56,7 @@ export class Sequence implements SlabMember, Waiting {
   readonly enqueuedMs: number;
   /** Prompt and answer. */
   readonly tokens: number[];
+  readonly promptFormRows: number;
   readonly #chain: PageChain;
   slot = -1;
   rows: number;
@@ -78,6 +81,7 @@ export class Sequence implements SlabMember, Waiting {
     this.arrival = parts.arrival;
     this.prefixKey = parts.prefixKey;
     this.enqueuedMs = parts.enqueuedMs;
+    this.promptFormRows = parts.promptFormRows;
     this.#chain = parts.chain;
     this.#savedMs = parts.enqueuedMs;
     this.tokens = [...parts.encoded.ids];
@@ -111,6 +115,11 @@ export class Sequence implements SlabMember, Waiting {
 
   get pendingTotal(): number {
     return this.tokens.length - this.rows;
+  }
+
+  /** Pending rows that have the form of prompts: they are computed by themselves. */
+  get pendingPromptRows(): number {
+    return Math.max(0, this.promptFormRows - this.rows);
   }
 
   /** Own rows once everything pending is computed. */

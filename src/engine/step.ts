@@ -5,7 +5,7 @@ import type { ModelRunner } from './ports.ts';
 import { RowWalk } from './row-walk.ts';
 import type { Sequence } from './sequence.ts';
 
-/** Computes the next rows of a window, at most `tokens`. Returns how many. */
+/** Computes the next rows of a window, at most `tokens`, or the runner's least number of them. Returns how many. */
 export async function advanceWindow(
   runner: ModelRunner,
   windows: PrefixWindows,
@@ -13,10 +13,15 @@ export async function advanceWindow(
   tokens: number,
 ): Promise<number> {
   const start = window.readyRows;
-  const chunk = window.tokenIds.subarray(start, start + tokens);
-  await extendRows(runner, window.buffer, chunk, start, { wanted: 0, head: false });
+  const chunk = window.tokenIds.subarray(start, start + promptRowsOf(runner, tokens));
+  await extendRows(runner, window.buffer, chunk, start, { wanted: 0, head: false, isPrompt: true });
   windows.advance(window, start + chunk.length);
   return chunk.length;
+}
+
+/** At most `tokens` rows of a prompt, or the least number that can be computed. */
+function promptRowsOf({ promptStep }: ModelRunner, tokens: number): number {
+  return promptStep === null ? tokens : Math.max(1, Math.floor(tokens / promptStep)) * promptStep;
 }
 
 export interface MemberStep {
@@ -54,7 +59,11 @@ export async function advanceMembers(
   if (first === undefined || first.residence === null) return { tokens: 0, rows: 0, walks: [] };
   const { window, slab } = first.residence;
   const room = roomOf(members);
-  const width = Math.min(most, room, Math.max(...members.map(({ pendingTotal }) => pendingTotal)));
+  const promptRows = first.pendingPromptRows;
+  const width =
+    promptRows > 0
+      ? Math.min(promptRowsOf(runner, most), room, promptRows)
+      : Math.min(most, room, Math.max(...members.map(({ pendingTotal }) => pendingTotal)));
   const parts = members.map((member, index) => {
     const pending = member.tokens.slice(member.rows, member.rows + width);
     const isComplete = pending.length === member.pendingTotal;
@@ -75,6 +84,7 @@ export async function advanceMembers(
     isPrefixFinal: true,
     suffix: slab.view(first.slot, members.length),
     suffixRows: slab.rows,
+    isPrompt: promptRows > 0,
     head: parts.some(({ wanted }) => wanted > 0),
   });
   const { vocabularySize, latentWidth } = runner;

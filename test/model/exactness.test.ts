@@ -2,9 +2,12 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { extendRows } from '../../src/engine/extend-rows.ts';
+import { LatentBuffer } from '../../src/engine/kv/latent-buffer.ts';
 import type { ModelRunner } from '../../src/engine/ports.ts';
 import { openOrtRunner } from '../../src/engine/runtime/ort-runner.ts';
-import { type RunPlan, runSequence, type SequenceResult } from '../support/model-run.ts';
+import { joinFloats } from '../../src/engine/runtime/run-in-parts.ts';
+import { largestDifference, type RunPlan, runSequence, type SequenceResult } from '../support/model-run.ts';
 import { writeTinyCheckpoint } from '../support/tiny-checkpoint.ts';
 
 /** Equality of bits, not of values within a tolerance. Latent rows of 160 and of 40 values are summed differently. */
@@ -36,17 +39,37 @@ async function bytesOfPlan(runner: ModelRunner, plan: RunPlan): Promise<Buffer> 
   return bytesOf(await runSequence(runner, tokenIds, plan));
 }
 
+/** Latents of 768 rows of a prompt, and logits of one row behind them. */
+async function promptOf(runner: ModelRunner, chunks: readonly number[], isPrompt: boolean): Promise<Float32Array> {
+  const buffer = new LatentBuffer(runner.layers, runner.latentWidth, 1_024);
+  for (let start = 0, index = 0; start < 768; index++) {
+    const ids = tokenIds.slice(start, Math.min(768, start + (chunks[index % chunks.length] ?? 0)));
+    await extendRows(runner, buffer, ids, start, { wanted: 0, head: false, isPrompt });
+    start += ids.length;
+  }
+  const { logits } = await extendRows(runner, buffer, tokenIds.slice(768, 769), 768, { wanted: 1, head: true });
+  return joinFloats([...buffer.view(768).map((layer) => layer.subarray(0, 768 * runner.latentWidth)), logits]);
+}
+
+const bytesEqual = (left: Float32Array, right: Float32Array): boolean =>
+  Buffer.from(left.buffer, left.byteOffset, left.byteLength).equals(
+    Buffer.from(right.buffer, right.byteOffset, right.byteLength),
+  );
+
 const models = [
   ['wide latents', { config: wide }],
   ['wide latents, INT4 experts in groups', { config: { ...wide, n_group: 2, topk_group: 1 }, int4GroupColumns: 32 }],
-  ['wide latents, experts whose gates are applied in parts', { config: { ...wide, n_routed_experts: 70 }, int4GroupColumns: 32 }],
+  [
+    'wide latents, experts whose gates are applied in parts',
+    { config: { ...wide, n_routed_experts: 70 }, int4GroupColumns: 32 },
+  ],
   ['narrow latents, tied embeddings', { config: { tie_word_embeddings: true } }],
 ] as const;
 
 describe.each(
   models.flatMap(([name, options]) => (['full', 'int4'] as const).map((precision) => ({ name, options, precision }))),
 )('the graph with $name in $precision precision', ({ name, options, precision }) => {
-  it.each([1, 2])(
+  it.each([1, 2, 3])(
     'gives the same bytes for every chunking and every border of the prefix, with %i threads',
     async (threads) => {
       const folder = join(root, name.replaceAll(/\W/g, '-'));
@@ -60,6 +83,28 @@ describe.each(
         expect(isEqual, JSON.stringify(plan)).toBe(true);
       }
       await runner.close();
+    },
+    60_000,
+  );
+
+  it.each([1, 2, 3])(
+    'gives a prompt the same bytes for every chunking, and nearly those of other rows, with %i threads',
+    async (threads) => {
+      const folder = join(root, name.replaceAll(/\W/g, '-'));
+      writeTinyCheckpoint(folder, options, 7);
+      const single = await openOrtRunner(folder, { precision, threads: 1 });
+      const own = await promptOf(single, [256], false);
+      const whole = await promptOf(single, [256], true);
+      await single.close();
+      if (precision === 'full') expect(largestDifference(whole, own)).toBeLessThan(1e-4);
+      const runner = await openOrtRunner(folder, { precision, threads });
+      for (const chunks of [[256], [64], [768], [512], [128, 320, 64]]) {
+        expect(bytesEqual(await promptOf(runner, chunks, true), whole), JSON.stringify(chunks)).toBe(true);
+      }
+      const fewScores = await openOrtRunner(folder, { precision, threads, maxScores: 2 ** 19 });
+      expect(bytesEqual(await promptOf(fewScores, [768], true), whole), 'in parts').toBe(true);
+      await runner.close();
+      await fewScores.close();
     },
     60_000,
   );

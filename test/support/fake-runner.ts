@@ -33,6 +33,7 @@ export function openFakeRunner(options: FakeRunnerOptions): ModelRunner & { read
     contextTokens: options.contextTokens ?? 1 << 20,
     rowStep,
     bulkTokens: null,
+    promptStep: null,
     digest: 'f'.repeat(64),
     runMs: 0,
     runs,

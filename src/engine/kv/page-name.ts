@@ -5,7 +5,8 @@ import { blockRows } from '../ports.ts';
 /**
  * Names of pages: a hash chain over blocks of 256 tokens.
  *
- * name = sha256 hex over  part("quire-page-1") part(engine digest) part(tenant) part(parent's name or "") ids
+ * name = sha256 hex over  part("quire-page-1") part(engine digest) part(tenant) form part(parent's name or "") ids
+ * form = part("prompt") for whole blocks of a prompt where their rows have other bits than those of answers; else nothing
  * part(x) = u32 little-endian byte length of x, then x; ids = 256 token ids as u32 little-endian.
  *
  * N1 Equal names mean equal tokens from the start of the text, the same engine and the same tenant: every part is
@@ -46,16 +47,23 @@ export function namePages(tokenIds: ArrayLike<number>, rows: number, digest: str
 /** Names the blocks of a growing sequence: a block has its name with its 256th token. */
 export class PageChain {
   readonly #head: Hash;
+  readonly #promptHead: Hash;
+  readonly #promptRows: number;
   readonly #names: string[];
   readonly #ids = new DataView(new ArrayBuffer(blockRows * idBytes));
   #filled = 0;
 
-  /** @param before names of full blocks that the sequence has already; the next token starts the block behind them */
-  constructor(digest: string, tenant: string, before: readonly string[] = []) {
+  /**
+   * @param promptRows blocks before this row have the form of prompts
+   * @param before names of full blocks that the sequence has already; the next token starts the block behind them
+   */
+  constructor(digest: string, tenant: string, promptRows = 0, before: readonly string[] = []) {
+    this.#promptRows = promptRows;
     this.#head = createHash('sha256');
     for (const bytes of [Buffer.from(framing), Buffer.from(digest), Buffer.from(tenant, 'utf16le')]) {
       this.#head.update(part(bytes));
     }
+    this.#promptHead = this.#head.copy().update(part(Buffer.from('prompt')));
     this.#names = [...before];
   }
 
@@ -78,7 +86,8 @@ export class PageChain {
     if (this.#filled < blockRows) return undefined;
     this.#filled = 0;
     const parent = Buffer.from(this.#names.at(-1) ?? '');
-    const name = this.#head.copy().update(part(parent)).update(new Uint8Array(this.#ids.buffer)).digest('hex');
+    const head = this.#names.length * blockRows < this.#promptRows ? this.#promptHead : this.#head;
+    const name = head.copy().update(part(parent)).update(new Uint8Array(this.#ids.buffer)).digest('hex');
     this.#names.push(name);
     return name;
   }

@@ -35,6 +35,9 @@ export interface OrtRunnerOptions {
   readonly log?: Logger;
 }
 
+/** Rows in which a prompt is computed in the exact form: the threads of a run share them, and none may have a single one. */
+const promptStep = 64;
+
 /** 256 MB; a run holds about four matrices of scores at once. */
 const defaultMaxScores = 2 ** 26;
 
@@ -86,6 +89,7 @@ class OrtRunner implements CheckpointRunner {
   readonly contextTokens: number;
   readonly rowStep: number;
   readonly bulkTokens: number | null;
+  readonly promptStep: number | null;
   readonly digest: string;
   readonly weightsDigest: string;
   readonly #graphs: OpenGraphs;
@@ -102,8 +106,9 @@ class OrtRunner implements CheckpointRunner {
     this.vocabularySize = config.vocabularySize;
     this.contextTokens = config.contextTokens;
     this.rowStep = rowStep(form);
-    const expands = form === 'fast' && operatorsOf(device?.provider ?? 'cpu').expands;
+    const { expands } = operatorsOf(device?.provider ?? 'cpu');
     this.bulkTokens = expands ? 2 * expandedRows : null;
+    this.promptStep = expands && form === 'exact' ? promptStep : null;
     this.digest = digest;
     this.weightsDigest = graphs.weightsDigest;
     this.#graphs = graphs;
@@ -129,10 +134,13 @@ class OrtRunner implements CheckpointRunner {
   }
 
   /** New rows whose scores may be in memory at once; expanded, a few heads' at a time. */
-  #partRows({ sequences, prefixRows, suffixRows }: StepInput): number {
+  #partRows({ sequences, prefixRows, suffixRows, isPrompt = false }: StepInput): number {
     const perHead = this.#maxScores / (prefixRows + suffixRows);
     const rows = Math.max(1, Math.floor(perHead / this.#heads));
     const expanded = Math.floor(perHead / headsAtOnce);
+    if (this.promptStep !== null) {
+      return isPrompt ? Math.max(1, Math.floor(expanded / this.promptStep)) * this.promptStep : rows;
+    }
     return this.bulkTokens !== null && sequences.length === 1 && expanded >= expandedRows
       ? Math.max(rows, expanded)
       : rows;

@@ -1,6 +1,12 @@
 import type { Tensor } from 'onnxruntime-node';
 import { invariant } from '../../base/invariant.ts';
-import { ownRowsInput, prefixBiasInput, prefixInput, suffixInput } from '../model/architectures/deepseek-v3.ts';
+import {
+  expandInput,
+  ownRowsInput,
+  prefixBiasInput,
+  prefixInput,
+  suffixInput,
+} from '../model/architectures/deepseek-v3.ts';
 import { excluded } from '../model/layers/attention.ts';
 import { computeRotaryRows, inverseFrequencies } from '../model/layers/rotary.ts';
 import { latentWidth, type ModelConfig } from '../model/model-config.ts';
@@ -38,7 +44,7 @@ export class StepFeeds {
   }
 
   /** Inputs of all graphs together: each reads its own. The caller adds what one graph gives the next. */
-  of({ sequences, prefix, prefixRows, suffix, suffixRows }: StepInput): Record<string, Tensor> {
+  of({ sequences, prefix, prefixRows, suffix, suffixRows, isPrompt = false }: StepInput): Record<string, Tensor> {
     const total = sequences.length;
     const tokens = longestOf(sequences);
     const ids = new Int64Rows(total * tokens);
@@ -54,6 +60,7 @@ export class StepFeeds {
       ids: intTensor(ids.values, [total, tokens]),
       write: intTensor(write.values, [total]),
       [ownRowsInput]: intTensor(ownRows.values, [1]),
+      [expandInput]: intTensor(BigInt64Array.of(isPrompt ? 1n : 0n), [1]),
       ...this.#rotary(sequences, 0, tokens),
     };
     if (this.#noPrefix !== null) feeds[prefixBiasInput] = bias;

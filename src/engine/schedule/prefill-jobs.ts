@@ -51,9 +51,10 @@ export function gatherNeighbours(sequence: Sequence, tokens: number): readonly S
   const slab = sequence.residence?.slab;
   if (slab === undefined) return [];
   const chosen = [sequence];
+  if (sequence.pendingPromptRows > 0) return chosen;
   let width = sequence.pendingTotal;
   const fits = (other: Sequence | undefined): other is Sequence => {
-    if (other === undefined || !isPrefilling(other)) return false;
+    if (other === undefined || !isPrefilling(other) || other.pendingPromptRows > 0) return false;
     const wider = Math.max(width, other.pendingTotal);
     if (wider * (chosen.length + 1) > tokens) return false;
     width = wider;

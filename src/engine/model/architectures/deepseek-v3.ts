@@ -4,6 +4,7 @@ import { addDownRows } from '../layers/absorb.ts';
 import { addAttention, addKeyShapes, addLatentRows } from '../layers/attention.ts';
 import type { AttentionContext, AttentionForm, KeyShapes } from '../layers/attention-parts.ts';
 import { addEmbedding } from '../layers/embedding.ts';
+import { addIsExpanded } from '../layers/expanded.ts';
 import { addLinear } from '../layers/linear.ts';
 import { addMlp } from '../layers/mlp.ts';
 import { addExpertLayer } from '../layers/moe.ts';
@@ -25,6 +26,7 @@ import type { Provider, ProviderOperators } from '../operators/provider-operator
  * | `prefix_<layer>` | [prefix rows, width] | a multiple of 256, possibly 0 |
  * | `suffix_<layer>` | [sequences, suffix rows, width] | a multiple of `rowStep(form)`; new rows are not in it yet |
  * | `own_rows` | [1] int64 | where `cutsSuffix`: so many rows of each suffix are read, a multiple of `rowStep(form)` |
+ * | `expand` | [1] int64 | layers in the exact form, where `expands`: 1: keys and values of each head are computed |
  * | `prefix_bias` | [1] | where `allowsEmpty` is false: 0, or `excluded` for a prefix that is not there |
  * | `hidden_in` | [sequences · tokens, hidden width] | `hidden` of the graph before; not of the first |
  * | `new_rows` | [sequences, new tokens, width] | top only: the last layer's `latents` |
@@ -39,6 +41,7 @@ import type { Provider, ProviderOperators } from '../operators/provider-operator
 export const prefixInput = (layer: number): string => `prefix_${layer}`;
 export const prefixBiasInput = 'prefix_bias';
 export const ownRowsInput = 'own_rows';
+export const expandInput = 'expand';
 export const suffixInput = (layer: number): string => `suffix_${layer}`;
 
 /** Layers [first, end) whole; the last graph before the top also gives the rows that the last layer caches. */
@@ -63,7 +66,7 @@ export function buildLayers(
 ): Uint8Array {
   const graph = GraphBuilder.open('layers', sink, operatorsOf(provider).blockLevel);
   const width = latentWidth(config);
-  const context = addContext(graph, config, provider);
+  const context = addContext(graph, config, { form, provider, expand: () => graph.input(expandInput, 'int64', [1]) });
   let hidden =
     range.first === 0
       ? addEmbedding(graph, context.ids, weights.embedding())
@@ -106,7 +109,9 @@ export function buildTop(
 ): Uint8Array {
   const graph = GraphBuilder.open('top', sink, operatorsOf(provider).blockLevel);
   const layer = config.layers - 1;
-  const context = addContext(graph, config, provider, graph.input('first', 'int64', ['sequences']));
+  // the row whose logits are wanted is computed in one form, whatever it is cached in
+  const first = graph.input('first', 'int64', ['sequences']);
+  const context = addContext(graph, config, { form, provider, first, expand: () => null });
   const below = graph.input('hidden_in', 'float32', ['all_rows', config.hiddenWidth]);
   const hidden = graph.op('Gather', [below, graph.input('asked', 'int64', ['rows'])]);
   const select = graph.input('select', 'int64', ['wanted']);
@@ -146,15 +151,20 @@ function addInputNorm(
   return addRmsNorm(graph, hidden, weights.gain(layer, 'input_layernorm'), config.normEpsilon);
 }
 
-/**
- * Inputs of every graph, and what all layers derive from them.
- * @param first [sequences]: suffix row of the first row that attends; null: of the first new row
- */
+interface ContextOptions {
+  readonly form: AttentionForm;
+  readonly provider: Provider;
+  /** [sequences]: suffix row of the first row that attends; left out: of the first new row */
+  readonly first?: ValueName;
+  /** Of the exact form: the input that says whether keys and values are expanded; null: never. */
+  readonly expand: () => ValueName | null;
+}
+
+/** Inputs of every graph, and what all layers derive from them. */
 function addContext(
   graph: GraphBuilder,
   config: ModelConfig,
-  provider: Provider,
-  first: ValueName | null = null,
+  { form, provider, first, expand }: ContextOptions,
 ): AttentionContext & { readonly ids: ValueName } {
   const ids = graph.input('ids', 'int64', ['sequences', 'tokens']);
   const write = graph.input('write', 'int64', ['sequences']);
@@ -187,6 +197,9 @@ function addContext(
     write,
     ownRows: operators.cutsSuffix ? graph.input(ownRowsInput, 'int64', [1]) : null,
     operators,
+    isExpanded: operators.expands
+      ? addIsExpanded(graph, form === 'exact' ? expand() : undefined, tokens, sequences)
+      : null,
     prefixBias: operators.allowsEmpty ? null : graph.input(prefixBiasInput, 'float32', [1]),
     rotary: { rows: graph.op('Reshape', [rows, graph.op('Shape', [ids])]), cos, sin },
   };

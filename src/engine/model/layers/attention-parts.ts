@@ -10,8 +10,11 @@ import type { RotaryInputs } from './rotary.ts';
  *  A1 a zero row behind the queries of the per-head products, whose kernel differs for a single row;
  *  A2 suffix values summed in steps of 128 keys, the step in which a product over the prefix is summed;
  *  A3 prefix and suffix in multiples of 256 rows, the rest masked.
- * The `fast` form leaves out all three: the same sums in another order, a few per cent to a third faster. There a run
- * of many rows of one sequence also computes keys and values of each head (`expanded.ts`).
+ * Rows of a prompt's whole blocks are computed with keys and values of each head instead (`expanded.ts`), at least 64 in
+ * a run: their sums do not depend on the run either, but are others than those of the absorbed form. So these rows are
+ * computed so always and everywhere, and no others ever.
+ * The `fast` form leaves all that out: the same sums in another order, a few per cent to a third faster. There any run
+ * of many rows of one sequence computes keys and values of each head.
  */
 export type AttentionForm = 'exact' | 'fast';
 
@@ -40,7 +43,7 @@ export interface AttentionWeights {
   readonly latentUp: AbsorbedWeights;
   /**
    * The up-projection as it is stored, by groups of heads: [heads of a group · (nope + value), latent] each. Made when it
-   * is asked for: only the fast form on the CPU does.
+   * is asked for: devices do not.
    */
   readonly expanded: () => readonly LinearWeight[];
   readonly output: LinearWeight;
@@ -79,6 +82,8 @@ export interface AttentionContext {
   readonly ownRows: ValueName | null;
   readonly rotary: RotaryInputs;
   readonly operators: ProviderOperators;
+  /** bool [1]: keys and values of each head are computed; null: never. */
+  readonly isExpanded: ValueName | null;
   /** Added to all scores over the prefix; null: nothing. */
   readonly prefixBias: ValueName | null;
 }

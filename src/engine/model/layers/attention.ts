@@ -13,8 +13,11 @@ export function rowStep(form: AttentionForm): number {
 }
 
 const keyStep = 128;
-/** Below this width the product's step over keys grows with the number of threads, so the prefix is summed as the suffix. */
-const wideRow = 160;
+/**
+ * Below this width the step over keys of a product grows with the number of threads, up to three (64 columns or fewer of a
+ * thread), so the prefix is summed as the suffix.
+ */
+const wideRow = 240;
 /** Added to the score of a key that does not count: its probability is then 0. */
 export const excluded = -1e30;
 
@@ -99,17 +102,8 @@ export function addAttention(
     });
     return addHeadValues(part, config, form, weights.latentUp, mixed);
   };
-  const heads =
-    form === 'exact' || !context.operators.expands
-      ? addAbsorbed(graph)
-      : addExpandedOr(
-          graph,
-          config,
-          weights.expanded(),
-          context,
-          { queries, prefix: inputs.prefix, keys, shapes },
-          addAbsorbed,
-        );
+  const read = { queries, prefix: inputs.prefix, keys, shapes };
+  const heads = addExpandedOr(graph, config, weights.expanded, context, read, addAbsorbed);
   return addLinear(graph, heads, weights.output, 'attention_output');
 }
 

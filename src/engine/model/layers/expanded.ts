@@ -23,19 +23,36 @@ interface ExpandedInputs {
 export function addExpandedOr(
   graph: GraphBuilder,
   config: ModelConfig,
-  weights: readonly LinearWeight[],
+  weights: () => readonly LinearWeight[],
   context: AttentionContext,
   inputs: ExpandedInputs,
   addAbsorbed: (part: GraphBuilder) => ValueName,
 ): ValueName {
+  if (context.isExpanded === null) return addAbsorbed(graph);
   const width = config.heads * config.valueWidth;
-  const isLong = graph.op('GreaterOrEqual', [context.tokens, graph.ints([expandedRows])]);
-  const isAlone = graph.op('Equal', [context.sequences, graph.ints([1])]);
   const expanded = graph.branch('expanded');
-  expanded.output(addExpanded(expanded, config, weights, context, inputs), 'float32', ['rows', width]);
+  expanded.output(addExpanded(expanded, config, weights(), context, inputs), 'float32', ['rows', width]);
   const absorbed = graph.branch('absorbed');
   absorbed.output(addAbsorbed(absorbed), 'float32', ['rows', width]);
-  return graph.choose(graph.op('And', [isLong, isAlone]), expanded, absorbed, 1)[0] ?? '';
+  return graph.choose(context.isExpanded, expanded, absorbed, 1)[0] ?? '';
+}
+
+/**
+ * Are keys and values of each head computed? In the exact form the caller says so, since a row must always be computed
+ * alike: rows of a prompt's whole blocks are, others are not. In the fast form a long run of one sequence is.
+ * @param expand [1] int64, of the exact form; null: never; undefined: the fast form
+ * @returns bool [1]; null: never
+ */
+export function addIsExpanded(
+  graph: GraphBuilder,
+  expand: ValueName | null | undefined,
+  tokens: ValueName,
+  sequences: ValueName,
+): ValueName | null {
+  if (expand === null) return null;
+  if (expand !== undefined) return graph.op('Greater', [expand, graph.ints([0])]);
+  const isLong = graph.op('GreaterOrEqual', [tokens, graph.ints([expandedRows])]);
+  return graph.op('And', [isLong, graph.op('Equal', [sequences, graph.ints([1])])]);
 }
 
 /**

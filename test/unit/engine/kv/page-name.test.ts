@@ -7,6 +7,17 @@ const digest = 'd'.repeat(64);
 const idsOf = (total: number, first = 0): number[] => Array.from({ length: total }, (_, index) => first + index);
 
 describe('namePages', () => {
+  it('tells blocks of a prompt that has bits of its own from others, and those behind them by their parents', () => {
+    const names = (promptRows: number) => {
+      const chain = new PageChain(digest, 'acme', promptRows);
+      for (const id of idsOf(768)) chain.push(id);
+      return chain.names;
+    };
+    expect(names(0)).toEqual(namePages(idsOf(768), 768, digest, 'acme'));
+    expect(names(512).slice(0, 2)).toEqual(names(768).slice(0, 2));
+    expect(new Set([...names(0), ...names(512), ...names(768)]).size).toBe(7);
+  });
+
   it('hashes framed parts: framing name, digest, tenant, parent, 256 ids', () => {
     const part = (bytes: Buffer): Buffer => {
       const length = Buffer.alloc(4);
@@ -96,7 +107,7 @@ describe('PageChain', () => {
       fc.property(fc.array(fc.nat(200_000), { minLength: 0, maxLength: 900 }), fc.nat(3), (ids, before) => {
         const whole = namePages(ids, ids.length, digest, 'acme');
         const kept = whole.slice(0, before);
-        const chain = new PageChain(digest, 'acme', kept);
+        const chain = new PageChain(digest, 'acme', 0, kept);
         const given: string[] = [...kept];
         for (const id of ids.slice(kept.length * 256)) {
           const name = chain.push(id);
@@ -113,7 +124,7 @@ describe('PageChain', () => {
 
   it('leaves the names it was given alone', () => {
     const before = namePages(idsOf(256), 256, digest, 'acme');
-    const chain = new PageChain(digest, 'acme', before);
+    const chain = new PageChain(digest, 'acme', 0, before);
     for (const id of idsOf(256, 256)) chain.push(id);
     expect(before).toHaveLength(1);
     expect(chain.names).toHaveLength(2);
