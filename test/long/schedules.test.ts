@@ -40,7 +40,12 @@ describe('the engine under random schedules', () => {
     async () => {
       const endMs = Date.now() + shareMs(0.2);
       let tried = 0;
-      const runners = [256, 32].map((rowStep) => openFakeRunner({ vocabularySize: byteVocabulary, rowStep }));
+      const runners = (
+        [
+          [256, 64],
+          [32, null],
+        ] as const
+      ).map(([rowStep, promptStep]) => openFakeRunner({ vocabularySize: byteVocabulary, rowStep, promptStep }));
       const property = fc.asyncProperty(fc.constantFrom(...runners), schedules, async (runner, schedule) => {
         tried++;
         await checkSchedule(runner, schedule);

@@ -5,6 +5,8 @@ export interface FakeRunnerOptions {
   readonly vocabularySize: number;
   readonly contextTokens?: number;
   readonly rowStep?: number;
+  /** Rows of prompts are others than those of answers, and are computed so many at a time. */
+  readonly promptStep?: number | null;
   /** Most of the time it writes what followed its last token when it stood earlier. */
   readonly quotes?: boolean;
   /** Called before each run; a test may block it, throw, or look at the schedule. */
@@ -18,12 +20,12 @@ const width = 5;
 const hiddenWidth = 3;
 
 /**
- * A model without weights whose rows depend on every row before them: [fold, position, layer,
- * token, 1]. A row that is read from
- * the wrong place, too early or too late fails at once, because its position or its fold does not fit.
+ * A model without weights whose rows depend on every row before them: [fold, position, layer, token, form], the form 2
+ * for rows of prompts where these are others, else 1. A row that is read from the wrong place, too early or too late
+ * fails at once, because its position or its fold does not fit.
  */
 export function openFakeRunner(options: FakeRunnerOptions): ModelRunner & { readonly runs: readonly RunShape[] } {
-  const { vocabularySize, rowStep = blockRows, quotes = false } = options;
+  const { vocabularySize, rowStep = blockRows, promptStep = null, quotes = false } = options;
   const runs: RunShape[] = [];
   return {
     layers,
@@ -33,7 +35,7 @@ export function openFakeRunner(options: FakeRunnerOptions): ModelRunner & { read
     contextTokens: options.contextTokens ?? 1 << 20,
     rowStep,
     bulkTokens: null,
-    promptStep: null,
+    promptStep,
     digest: 'f'.repeat(64),
     runMs: 0,
     runs,
@@ -42,7 +44,7 @@ export function openFakeRunner(options: FakeRunnerOptions): ModelRunner & { read
       // not the arrays: they would outlive the engine
       runs.push({ sequences, prefixRows });
       await options.onRun?.(input);
-      return runFake(input, { vocabularySize, rowStep, quotes });
+      return runFake(input, { vocabularySize, rowStep, promptStep, quotes });
     },
     close: async () => {},
   };
@@ -50,10 +52,21 @@ export function openFakeRunner(options: FakeRunnerOptions): ModelRunner & { read
 
 function runFake(
   input: StepInput,
-  { vocabularySize, rowStep, quotes }: Required<Pick<FakeRunnerOptions, 'vocabularySize' | 'rowStep' | 'quotes'>>,
+  {
+    vocabularySize,
+    rowStep,
+    promptStep,
+    quotes,
+  }: Required<Pick<FakeRunnerOptions, 'vocabularySize' | 'rowStep' | 'promptStep' | 'quotes'>>,
 ): StepOutput {
   const { sequences, prefixRows, suffixRows, head } = input;
   invariant(prefixRows % blockRows === 0 && suffixRows % rowStep === 0 && suffixRows > 0, 'whole blocks');
+  const hasPromptForm = promptStep !== null && input.isPrompt === true;
+  if (hasPromptForm) {
+    const rows = sequences[0]?.tokenIds.length ?? 0;
+    invariant(sequences.length === 1 && rows % promptStep === 0, `${rows} rows of a prompt`);
+  }
+  const form = hasPromptForm ? 2 : 1;
   const padded = Math.max(...sequences.map(({ tokenIds }) => tokenIds.length));
   const latents = new Float32Array(layers * sequences.length * padded * width);
   const wantedRows: { readonly fold: number; readonly quoted: number | null }[] = [];
@@ -68,11 +81,11 @@ function runFake(
     checkMasked(input, index, start - prefixRows);
     for (let at = 0; at < tokenIds.length; at++) {
       const token = tokenIds[at] ?? 0;
-      fold = mix(fold, token);
+      fold = mix(fold, formed(token, form));
       text.push(token);
       for (let layer = 0; layer < layers; layer++) {
         const to = ((layer * sequences.length + index) * padded + at) * width;
-        latents.set([fold, start + at, layer, token, 1], to);
+        latents.set([fold, start + at, layer, token, form], to);
       }
       if (at < tokenIds.length - wanted) continue;
       wantedRows.push({ fold, quoted: quotes && fold % 8 > 0 ? findQuoted(text) : null });
@@ -94,20 +107,23 @@ function findQuoted(text: readonly number[]): number | null {
 /** The fold of a row that is there already, after a look whether it is the right one in all layers. */
 function checkRow(input: StepInput, index: number, row: number, before: number, text: number[]): number {
   let fold = 0;
+  let form = 0;
   for (let layer = 0; layer < layers; layer++) {
     const isShared = row < input.prefixRows;
     const source = (isShared ? input.prefix[layer] : input.suffix[layer]) as Float32Array;
     const from = (isShared ? row : index * input.suffixRows + row - input.prefixRows) * width;
     const value = source[from] as number;
-    const isRight = source[from + 1] === row && source[from + 2] === layer && source[from + 4] === 1;
+    const isRight = source[from + 1] === row && source[from + 2] === layer && (source[from + 4] as number) >= 1;
     // the message would cost more than the check
     if (!isRight || (layer > 0 && value !== fold)) {
       invariant(false, `row ${row} of sequence ${index}, layer ${layer} holds ${source.subarray(from, from + width)}`);
     }
     fold = value;
     text[row] = source[from + 3] as number;
+    form = source[from + 4] as number;
   }
-  if (fold !== mix(before, text[row] ?? 0)) invariant(false, `row ${row} of sequence ${index} is of another text`);
+  if (fold !== mix(before, formed(text[row] ?? 0, form)))
+    invariant(false, `row ${row} of sequence ${index} is of another text`);
   return fold;
 }
 
@@ -119,6 +135,9 @@ function checkMasked({ suffix, suffixRows }: StepInput, index: number, row: numb
       invariant(false, `sequence ${index} has rows behind row ${row} that are not finite`);
   }
 }
+
+/** What a row folds in: the same token is another one in a prompt. */
+const formed = (token: number, form: number): number => token + (form - 1) * 1_000;
 
 /** 23 bits, exact in float32. */
 function mix(fold: number, value: number): number {

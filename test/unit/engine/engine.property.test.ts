@@ -12,13 +12,13 @@ const schedules = scheduleArbitrary({ documentCharacters: 1_100, requests: 6, bl
 
 describe('Engine under random schedules', () => {
   it.each([
-    { rowStep: 256, quotes: false },
-    { rowStep: 256, quotes: true },
-    { rowStep: 32, quotes: true },
+    { rowStep: 256, quotes: false, promptStep: 64 },
+    { rowStep: 256, quotes: true, promptStep: 64 },
+    { rowStep: 32, quotes: true, promptStep: null },
   ])(
     'answers every request as it would alone and undrafted, with %j',
-    async ({ rowStep, quotes }) => {
-      const runner = openFakeRunner({ vocabularySize: byteVocabulary, rowStep, quotes });
+    async (options) => {
+      const runner = openFakeRunner({ vocabularySize: byteVocabulary, ...options });
       const accepted = await checkSchedules(runner, schedules, { numRuns: 25 });
       expect(accepted).toBeGreaterThan(100);
     },

@@ -66,6 +66,45 @@ describe('Engine', () => {
     finish();
   });
 
+  it.each([
+    ['has the same form everywhere', null, [256, 512]],
+    ['has a form of its own', 64, [0, 256]],
+  ] as const)('takes blocks of the turn before where a prompt %s', async (_, promptStep, cachedTokens) => {
+    const plain = setUp({ cache: false, maxSequences: 1 }, { promptStep });
+    const { submit, finish } = setUp({}, { promptStep });
+    const messages = [chatMessage('user', 'p'.repeat(100))];
+    // the first answer fills the block that its prompt has begun, the second one a block behind two
+    for (const [index, cached] of [0, ...cachedTokens].entries()) {
+      const request = generateRequest(`${index}`, { messages: [...messages], maxTokens: 240, thinkingBudget: 0 });
+      const [alone, answered] = [await plain.submit(request), await submit(request)];
+      expect(outputOf(answered)).toEqual(outputOf(alone));
+      expect(answered.cachedTokens, `turn ${index}`).toBe(cached);
+      messages.push({ ...chatMessage('assistant', answered.content), reasoning: '' }, chatMessage('user', 'Go on.'));
+    }
+    finish();
+  });
+
+  it('reads the blocks of a prompt that has a form of its own by themselves, and its end with others', async () => {
+    const answers: Promise<unknown>[] = [];
+    const add = (letter: string, priority: number): void => {
+      const messages = [chatMessage('user', letter.repeat(300))];
+      answers.push(submit(generateRequest(letter, { messages, sharedMessages: 0, priority })));
+    };
+    // more urgent ones come while the blocks of the first are read: its end would fit beside them
+    const onRun = (): void => {
+      if (runner.runs.length === 1) for (const letter of ['b', 'c']) add(letter, 0);
+    };
+    const { submit, runner, finish } = setUp({ prefillTokens: 2_048 }, { promptStep: 64, onRun });
+    add('a', 1);
+    await answers[0];
+    await Promise.all(answers);
+    const beginning = runner.runs.filter(({ sequences }) => sequences.some(({ start }) => start === 0));
+    const widths = beginning.map(({ sequences }) => sequences.map(({ tokenIds }) => tokenIds.length));
+    expect(widths).toEqual([[256], [256], [256]]);
+    expect(runner.runs.some(({ sequences }) => sequences.length > 1)).toBe(true);
+    finish();
+  });
+
   it('keeps what two documents have in common at their start', async () => {
     const { submit } = setUp();
     await submit(ask('a', 4));
