@@ -75,7 +75,7 @@ describe('the spine', () => {
     'completes the batch, every line once, after kill -9 of the %s in the middle',
     async (name) => {
       const { client } = stack;
-      const created = await submitQuestions(client, sampleDocuments(3), 6);
+      const created = await submitQuestions(client, sampleDocuments(3), 10);
       let killed = false;
       const batch = await pollToEnd(client, created.id, ({ status, request_counts: counts }) => {
         if (killed || status !== 'in_progress' || (counts?.completed ?? 0) < 1) return;
@@ -86,10 +86,10 @@ describe('the spine', () => {
       });
       expect(killed).toBe(true);
       expect(batch.status).toBe('completed');
-      expect(batch.request_counts).toEqual({ total: 18, completed: 18, failed: 0 });
+      expect(batch.request_counts).toEqual({ total: 30, completed: 30, failed: 0 });
       const ids = customIds(await readLines(client, batch.output_file_id));
-      expect(new Set(ids).size).toBe(18);
-      expect(ids.length).toBe(18);
+      expect(new Set(ids).size).toBe(30);
+      expect(ids.length).toBe(30);
     },
   );
 
