@@ -22,6 +22,7 @@ const { values: flags } = parseArgs({
     sequences: { type: 'string', default: '1' },
     prefix: { type: 'string', default: '0' },
     own: { type: 'string', default: '40' },
+    tokens: { type: 'string', default: '1' },
     runs: { type: 'string', default: '100' },
     threads: { type: 'string', default: String(Math.min(availableParallelism(), 3)) },
     exact: { type: 'boolean', default: false },
@@ -31,7 +32,7 @@ const { values: flags } = parseArgs({
 });
 if (flags.help) {
   console.log(
-    'test/bench/decode-profile.ts [--model A|B|tiny] [--sequences 1] [--prefix 0] [--own 40] [--runs 100] [--threads N] [--exact] [--folder DIR]',
+    'test/bench/decode-profile.ts [--model A|B|tiny] [--sequences 1] [--prefix 0] [--own 40] [--tokens 1] [--runs 100] [--threads N] [--exact] [--folder DIR]',
   );
   process.exit(0);
 }
@@ -40,6 +41,8 @@ if (name === undefined) throw new RangeError(`--model ${flags.model}, allowed: $
 const [sequences, runs, threads] = [Number(flags.sequences), Number(flags.runs), Number(flags.threads)];
 /** Rows that all sequences share, and rows of each. */
 const [prefixRows, ownRows] = [Number(flags.prefix), Number(flags.own)];
+/** New ones of each sequence: more than one is a chunk of a prompt. */
+const tokens = Number(flags.tokens);
 if (prefixRows % blockRows !== 0) throw new RangeError(`--prefix ${prefixRows}, allowed: multiples of ${blockRows}`);
 const warmUps = 5;
 
@@ -51,10 +54,10 @@ interface Latents {
 /** Tokens at random, so that experts are chosen anew each time. */
 function drawStep(runner: ModelRunner, model: ModelName, random: FastRandom, latents: Latents): StepInput {
   const { vocabulary } = modelShapes[model];
-  const suffixRows = roundRows(ownRows + 1, runner.rowStep);
+  const suffixRows = roundRows(ownRows + tokens, runner.rowStep);
   return {
     sequences: Array.from({ length: sequences }, () => ({
-      tokenIds: [(random.next() >>> 0) % vocabulary],
+      tokenIds: Array.from({ length: tokens }, () => (random.next() >>> 0) % vocabulary),
       start: prefixRows + ownRows,
       wanted: 1,
     })),
@@ -78,7 +81,7 @@ async function runSteps(runner: ModelRunner, model: ModelName): Promise<Timed> {
     for (const layer of buffer.view(rows)) random.fillUniform(layer, 1);
     return buffer;
   };
-  const latents = { prefix: rowsOf(prefixRows), own: rowsOf(sequences * roundRows(ownRows + 1, runner.rowStep)) };
+  const latents = { prefix: rowsOf(prefixRows), own: rowsOf(sequences * roundRows(ownRows + tokens, runner.rowStep)) };
   const [wallMs, busyMs]: [number[], number[]] = [[], []];
   for (let run = -warmUps; run < runs; run++) {
     const step = drawStep(runner, model, random, latents);

@@ -19,7 +19,12 @@ beforeAll(() => {
 afterAll(() => rmSync(root, { recursive: true, force: true }));
 
 const wide = { num_attention_heads: 4, num_key_value_heads: 4, kv_lora_rank: 128, qk_rope_head_dim: 32 };
-const tokenIds = Array.from({ length: 780 }, (_, index) => (index * index * 7 + index * 3) % 61);
+const idsOf = (total: number): number[] =>
+  Array.from({ length: total }, (_, index) => (index * index * 7 + index * 3) % 61);
+const tokenIds = idsOf(780);
+/** The last block lies far enough behind the beginning for only its own scores to be masked. */
+const promptRows = 1_280;
+const promptIds = idsOf(promptRows + 1);
 
 const plans: readonly RunPlan[] = [
   { prefixRows: 0, chunks: [780] },
@@ -39,16 +44,18 @@ async function bytesOfPlan(runner: ModelRunner, plan: RunPlan): Promise<Buffer> 
   return bytesOf(await runSequence(runner, tokenIds, plan));
 }
 
-/** Latents of 768 rows of a prompt, and logits of one row behind them. */
+/** Latents of a prompt, and logits of one row behind them. */
 async function promptOf(runner: ModelRunner, chunks: readonly number[], isPrompt: boolean): Promise<Float32Array> {
-  const buffer = new LatentBuffer(runner.layers, runner.latentWidth, 1_024);
-  for (let start = 0, index = 0; start < 768; index++) {
-    const ids = tokenIds.slice(start, Math.min(768, start + (chunks[index % chunks.length] ?? 0)));
+  const buffer = new LatentBuffer(runner.layers, runner.latentWidth, promptRows + 256);
+  for (let start = 0, index = 0; start < promptRows; index++) {
+    const ids = promptIds.slice(start, Math.min(promptRows, start + (chunks[index % chunks.length] ?? 0)));
     await extendRows(runner, buffer, ids, start, { wanted: 0, head: false, isPrompt });
     start += ids.length;
   }
-  const { logits } = await extendRows(runner, buffer, tokenIds.slice(768, 769), 768, { wanted: 1, head: true });
-  return joinFloats([...buffer.view(768).map((layer) => layer.subarray(0, 768 * runner.latentWidth)), logits]);
+  const last = promptIds.slice(promptRows);
+  const { logits } = await extendRows(runner, buffer, last, promptRows, { wanted: 1, head: true });
+  const values = promptRows * runner.latentWidth;
+  return joinFloats([...buffer.view(promptRows).map((layer) => layer.subarray(0, values)), logits]);
 }
 
 const bytesEqual = (left: Float32Array, right: Float32Array): boolean =>
@@ -98,11 +105,11 @@ describe.each(
       await single.close();
       if (precision === 'full') expect(largestDifference(whole, own)).toBeLessThan(1e-4);
       const runner = await openOrtRunner(folder, { precision, threads });
-      for (const chunks of [[256], [64], [768], [512], [128, 320, 64]]) {
+      for (const chunks of [[256], [64], [promptRows], [512], [128, 320, 64]]) {
         expect(bytesEqual(await promptOf(runner, chunks, true), whole), JSON.stringify(chunks)).toBe(true);
       }
       const fewScores = await openOrtRunner(folder, { precision, threads, maxScores: 2 ** 19 });
-      expect(bytesEqual(await promptOf(fewScores, [768], true), whole), 'in parts').toBe(true);
+      expect(bytesEqual(await promptOf(fewScores, [promptRows], true), whole), 'in parts').toBe(true);
       await runner.close();
       await fewScores.close();
     },

@@ -10,6 +10,11 @@ export const expandedRows = 512;
 /** Heads whose scores are in memory at a time. */
 export const headsAtOnce = 4;
 
+/** Behind so many times as many rows as a run reads of its own, only scores of its own are masked. */
+const farTimes = 3;
+/** As the end of a slice: behind any element. */
+const endOfAxis = 2 ** 31;
+
 interface ExpandedInputs {
   readonly queries: QueryParts;
   /** [prefix rows, width] */
@@ -69,7 +74,7 @@ function addExpanded(
   const { heads, nopeWidth, ropeWidth, latentRank } = config;
   const rows = graph.concat([prefix, graph.reshape(keys, [-1, latentWidth(config)])], 0);
   const [latents = '', ropeKeys = ''] = graph.splitLast(rows, [latentRank, ropeWidth]);
-  const whole = addWholeMask(graph, context, shapes);
+  const mask = addMask(graph, context, shapes);
   const rope = graph.reshape(queries.rope, [-1, heads, ropeWidth]);
   const byHead = graph.transpose(graph.concat([queries.nope, rope], -1), [1, 0, 2]);
   const groups = weights.map((weight, group) => {
@@ -81,7 +86,7 @@ function addExpanded(
       end - first,
       nopeWidth + config.valueWidth,
     ]);
-    return addGroup(graph, config, context, { queries: own, expanded, ropeKeys, mask: whole, heads: end - first });
+    return addGroup(graph, config, context, { queries: own, expanded, ropeKeys, mask, heads: end - first });
   });
   return groups.length === 1 ? (groups[0] ?? '') : graph.concat(groups, -1);
 }
@@ -93,8 +98,7 @@ interface GroupInputs {
   readonly expanded: ValueName;
   /** [keys, rope] */
   readonly ropeKeys: ValueName;
-  /** [rows, keys] */
-  readonly mask: ValueName;
+  readonly mask: Mask;
   readonly heads: number;
 }
 
@@ -108,17 +112,56 @@ function addGroup(graph: GraphBuilder, config: ModelConfig, context: AttentionCo
     graph.reshape(inputs.ropeKeys, [-1, 1, ropeWidth]),
     graph.shape([total, heads, ropeWidth]),
   ]);
-  const keys = graph.transpose(graph.concat([nope, ropes], -1), [1, 0, 2]);
-  const scores = context.operators.addScores(graph, inputs.queries, keys, softmaxScale(config), 3);
-  const visible = graph.op('Add', [scores, inputs.mask]);
-  const chances = graph.op('Softmax', [visible], { axis: intAttribute(-1) });
-  const mixed = graph.op('MatMul', [chances, graph.transpose(values, [1, 0, 2])]);
+  const keys = graph.concat([nope, ropes], -1);
+  const mix = (part: GraphBuilder, addMasked: (scores: ValueName) => ValueName): GraphBuilder => {
+    const scores = context.operators.addScores(
+      part,
+      inputs.queries,
+      part.transpose(keys, [1, 0, 2]),
+      softmaxScale(config),
+      3,
+    );
+    const chances = part.op('Softmax', [addMasked(scores)], { axis: intAttribute(-1) });
+    const mixed = part.op('MatMul', [chances, part.transpose(values, [1, 0, 2])]);
+    part.output(mixed, 'float32', [heads, 'rows', valueWidth]);
+    return part;
+  };
+  const [far, near] = [graph.branch('far'), graph.branch('near')];
+  const [mixed = ''] = graph.choose(
+    inputs.mask.isFar,
+    mix(far, (scores) => addOwnMask(far, scores, inputs)),
+    mix(near, (scores) => near.op('Add', [scores, inputs.mask.bias])),
+    1,
+  );
   return graph.reshape(graph.transpose(mixed, [1, 0, 2]), [-1, heads * valueWidth]);
 }
 
-/** [tokens, prefix rows + suffix rows]: all of the prefix is visible. */
-function addWholeMask(graph: GraphBuilder, context: AttentionContext, { mask, prefixRows }: KeyShapes): ValueName {
-  const open = graph.op('Expand', [graph.scalar(0), graph.shape([context.tokens, prefixRows])]);
-  const suffix = graph.reshape(mask, [context.tokens, -1]);
-  return graph.concat([open, suffix], -1);
+interface Mask {
+  /** bool [1]: there are far more keys than are masked. */
+  readonly isFar: ValueName;
+  /** Added to scores: [rows, keys], far only [rows, suffix rows], since all of the prefix is visible. */
+  readonly bias: ValueName;
+  /** A one-element vector. */
+  readonly prefixRows: ValueName;
+}
+
+function addMask(graph: GraphBuilder, context: AttentionContext, { mask, prefixRows, suffixRows }: KeyShapes): Mask {
+  const isFar = graph.op('Greater', [prefixRows, graph.op('Mul', [suffixRows, graph.ints([farTimes])])]);
+  const openRows = graph.op('Where', [isFar, graph.ints([0]), prefixRows]);
+  const open = graph.op('Expand', [graph.scalar(0), graph.shape([context.tokens, openRows])]);
+  const own = graph.reshape(mask, [context.tokens, -1]);
+  return { isFar, bias: graph.concat([open, own], -1), prefixRows };
+}
+
+/**
+ * Scores of the suffix are taken out, masked and written back. Far behind the beginning that is less than one more walk
+ * over all scores, though it is three over its own and two of them by one thread.
+ * @param scores [heads, rows, keys]
+ */
+function addOwnMask(graph: GraphBuilder, scores: ValueName, { mask, heads }: GroupInputs): ValueName {
+  // of one size, or they would be written into a copy
+  graph.describe(scores, 'float32', [heads, 'expanded_rows', 'expanded_keys']);
+  const own = graph.op('Slice', [scores, mask.prefixRows, graph.ints([endOfAxis]), graph.ints([2])]);
+  const first = graph.op('Expand', [mask.prefixRows, graph.ints([heads])]);
+  return graph.op('TensorScatter', [scores, graph.op('Add', [own, mask.bias]), first], { axis: intAttribute(2) });
 }
