@@ -5,7 +5,7 @@ import { type Logger, silentLogger } from '../../base/log.ts';
 import type { Precision } from '../model/layer-weights.ts';
 import { rowStep } from '../model/layers/attention.ts';
 import type { AttentionForm } from '../model/layers/attention-parts.ts';
-import { expandedRows, headsAtOnce } from '../model/layers/expanded.ts';
+import { expandedRows } from '../model/layers/expanded.ts';
 import { type LoadedModel, loadModelFolder } from '../model/load-model.ts';
 import { latentWidth, type ModelConfig } from '../model/model-config.ts';
 import { operatorsOf } from '../model/operators/operators-of.ts';
@@ -14,6 +14,7 @@ import { blockRows, type ModelRunner, type StepInput, type StepOutput } from '..
 import { engineDigest } from './engine-digest.ts';
 import { type OpenGraphs, openGraphs } from './open-graphs.ts';
 import { floatTensor, intTensor, type OrtFeeds, type OrtSession } from './ort-session.ts';
+import { partRows } from './part-rows.ts';
 import { Device } from './provider.ts';
 import { joinFloats, longestOf, runInParts } from './run-in-parts.ts';
 import { planStages } from './stage-plan.ts';
@@ -124,26 +125,15 @@ class OrtRunner implements CheckpointRunner {
 
   async run(input: StepInput): Promise<StepOutput> {
     this.#check(input);
-    return runInParts(this, input, this.#partRows(input), (part) => this.#runPart(part));
+    const { bulkTokens, promptStep } = this;
+    const limits = { bulkTokens, promptStep, heads: this.#heads, maxScores: this.#maxScores };
+    return runInParts(this, input, partRows(input, limits), (part) => this.#runPart(part));
   }
 
   async close(): Promise<void> {
     this.#feeds.close();
     for (const session of [...this.#graphs.stages, this.#graphs.top]) await session.close();
     await this.#device?.close();
-  }
-
-  /** New rows whose scores may be in memory at once; expanded, a few heads' at a time. */
-  #partRows({ sequences, prefixRows, suffixRows, isPrompt = false }: StepInput): number {
-    const perHead = this.#maxScores / (prefixRows + suffixRows);
-    const rows = Math.max(1, Math.floor(perHead / this.#heads));
-    const expanded = Math.floor(perHead / headsAtOnce);
-    if (this.promptStep !== null) {
-      return isPrompt ? Math.max(1, Math.floor(expanded / this.promptStep)) * this.promptStep : rows;
-    }
-    return this.bulkTokens !== null && sequences.length === 1 && expanded >= expandedRows
-      ? Math.max(rows, expanded)
-      : rows;
   }
 
   async #runPart(input: StepInput): Promise<StepOutput> {

@@ -8,7 +8,7 @@ import { softmaxScale } from './rotary.ts';
 /** From so many new rows of one sequence, expanding the latents of all its keys costs less than it saves. */
 export const expandedRows = 512;
 /** Heads whose scores are in memory at a time. */
-export const headsAtOnce = 4;
+export const headsAtOnce = 2;
 
 /** Behind so many times as many rows as a run reads of its own, only scores of its own are masked. */
 const farTimes = 3;
