@@ -7,7 +7,7 @@ import { median, printTable, quartiles } from './figures.ts';
  * What attention over a prefix costs a decoded token, and what it would cost with its latents kept otherwise: scores,
  * softmax and values of 8 layers, latents of model A. `node --import tsx test/bench/prefix-attention.ts`
  */
-const [layers, latentRank, width, ownRows, rounds] = [8, 256, 288, 64, 30];
+const [layers, heads, width, keyWidth, valueWidth, ownRows, rounds] = [8, 16, 288, 96, 64, 64, 30];
 const scale = 0.1;
 
 interface Size {
@@ -16,10 +16,18 @@ interface Size {
   readonly queries: number;
 }
 
+/** Latents [rows, width], the same turned [width, rows], both in INT8; keys and values of each head [heads, rows, width]. */
+type Form = 'rows' | 'turned' | 'rows8' | 'turned8' | 'keys' | 'values';
+
+function dimsOf(form: Form, rows: number): readonly number[] {
+  if (form === 'keys') return [heads, rows, keyWidth];
+  if (form === 'values') return [heads, rows, valueWidth];
+  return form.startsWith('turned') ? [width, rows] : [rows, width];
+}
+
 interface Way {
   readonly title: string;
-  /** Latents [rows, width], the same turned [width, rows], or both in INT8. */
-  readonly kept: readonly ('rows' | 'turned' | 'rows8' | 'turned8')[];
+  readonly kept: readonly Form[];
   readonly scores: (graph: GraphBuilder, kept: readonly ValueName[]) => ValueName;
   readonly values: (graph: GraphBuilder, chances: ValueName, kept: readonly ValueName[], size: Size) => ValueName;
 }
@@ -66,6 +74,18 @@ const ways: readonly Way[] = [
       return graph.op('DynamicQuantizeMatMul', [shares, latents, 'one'], {}, microsoftDomain);
     },
   },
+  {
+    title: 'keys and values of each head, kept',
+    kept: ['keys', 'values'],
+    scores: (graph, [keys = '']) => {
+      const byHead = cpuOperators.addScores(graph, 'head_queries', keys, scale, 3);
+      return graph.reshapeTo(graph.transpose(byHead, [1, 0, 2]), 'score_shape');
+    },
+    values: (graph, chances, [, values = ''], { rows, queries }) => {
+      const byHead = graph.transpose(graph.reshape(chances, [queries / heads, heads, rows]), [1, 0, 2]);
+      return graph.op('MatMul', [byHead, values]);
+    },
+  },
 ];
 
 const at = (index: number): number => ((index * 7919) % 251) - 125;
@@ -94,17 +114,21 @@ async function measure({ kept, scores, values }: Way, size: Size): Promise<reado
   const graph = GraphBuilder.open('attention', null);
   const feeds: Record<string, Tensor> = {
     queries: floats([queries, width]),
+    head_queries: floats([heads, queries / heads, keyWidth]),
+    score_shape: new Tensor('int64', BigInt64Array.from([BigInt(queries), BigInt(rows)]), [2]),
     own: floats([ownRows, width]),
     row_scales: floats([rows]),
     one: floats([1]),
   };
   graph.input('queries', 'float32', [queries, width]);
+  graph.input('head_queries', 'float32', [heads, queries / heads, keyWidth]);
+  graph.input('score_shape', 'int64', [2]);
   graph.input('own', 'float32', [ownRows, width]);
   graph.input('row_scales', 'float32', [rows]);
   graph.input('one', 'float32', [1]);
   for (let layer = 0; layer < layers; layer++) {
     const names = kept.map((form) => {
-      const dims = form.startsWith('turned') ? [width, rows] : [rows, width];
+      const dims = dimsOf(form, rows);
       const name = graph.input(`${form}_${layer}`, form.endsWith('8') ? 'uint8' : 'float32', dims);
       feeds[name] = form.endsWith('8') ? bytes(dims) : floats(dims);
       return name;
@@ -113,9 +137,9 @@ async function measure({ kept, scores, values }: Way, size: Size): Promise<reado
     const all = graph.concat([scores(graph, names), own], -1);
     const chances = graph.op('Softmax', [all], { axis: intAttribute(-1) });
     const [onPrefix = '', onOwn = ''] = graph.splitLast(chances, [rows, ownRows]);
-    const mixed = graph.op('Add', [values(graph, onPrefix, names, size), graph.op('MatMul', [onOwn, 'own'])]);
-    const cut = graph.op('Slice', [mixed, graph.ints([0]), graph.ints([latentRank]), graph.ints([-1])]);
-    graph.output(graph.op('ReduceMax', [cut], { keepdims: intAttribute(0) }), 'float32', []);
+    for (const part of [values(graph, onPrefix, names, size), graph.op('MatMul', [onOwn, 'own'])]) {
+      graph.output(graph.op('ReduceMax', [part], { keepdims: intAttribute(0) }), 'float32', []);
+    }
   }
   const session = await InferenceSession.create(graph.encodeModel(), { intraOpNumThreads: 2, interOpNumThreads: 1 });
   const took: number[] = [];
@@ -132,6 +156,8 @@ async function main(): Promise<void> {
   const sizes: readonly Size[] = [
     { rows: 8192, queries: 16 },
     { rows: 8192, queries: 128 },
+    { rows: 8192, queries: 256 },
+    { rows: 8192, queries: 512 },
     { rows: 1024, queries: 128 },
   ];
   console.log(
