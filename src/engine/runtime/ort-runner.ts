@@ -125,8 +125,12 @@ class OrtRunner implements CheckpointRunner {
 
   async run(input: StepInput): Promise<StepOutput> {
     this.#check(input);
-    const { bulkTokens, promptStep } = this;
-    const limits = { bulkTokens, promptStep, heads: this.#heads, maxScores: this.#maxScores };
+    const limits = {
+      bulkTokens: this.bulkTokens,
+      promptStep: this.promptStep,
+      heads: this.#heads,
+      maxScores: this.#maxScores,
+    };
     return runInParts(this, input, partRows(input, limits), (part) => this.#runPart(part));
   }
 
