@@ -1,5 +1,6 @@
 import { expandedRows, headsAtOnce } from '../model/layers/expanded.ts';
 import type { ModelRunner, StepInput } from '../ports.ts';
+import { longestOf } from './run-in-parts.ts';
 
 /**
  * With fewer rows, to expand the latents of all keys costs more than it saves (between 150 and 200, by their operations),
@@ -24,5 +25,18 @@ export function partRows(
   if (promptStep !== null) {
     return isPrompt ? Math.max(leastPromptRows, expanded - (expanded % promptStep)) : rows;
   }
-  return bulkTokens !== null && sequences.length === 1 && expanded >= expandedRows ? Math.max(rows, expanded) : rows;
+  if (bulkTokens === null || sequences.length !== 1) return rows;
+  return equalParts(longestOf(sequences), expanded) ?? rows;
+}
+
+/**
+ * Rows of the fewest equal parts of a long run, all of which keys and values of each head are computed for; null: they
+ * are not for one of them, and then scores of all heads are in memory.
+ */
+function equalParts(tokens: number, most: number): number | null {
+  if (most < expandedRows) return null;
+  const parts = Math.ceil(tokens / most);
+  const rows = Math.ceil(tokens / parts);
+  const last = tokens - (parts - 1) * rows;
+  return last >= expandedRows ? rows : null;
 }
