@@ -27,7 +27,7 @@ export interface OrtRunnerOptions {
   readonly provider?: Provider;
   /** Equal bits for every chunking, neighbour and border of the prefix. @defaultValue true */
   readonly reproducible?: boolean;
-  /** Most attention scores of one run; a longer step runs in parts, with the same bits. @defaultValue 2²⁶ */
+  /** Most attention scores of one run (but see `partRows`); a longer step runs in parts, with the same bits. @defaultValue 2²⁶ */
   readonly maxScores?: number;
   /** Graphs that the layers are spread over, one behind the other. @defaultValue as few as load well */
   readonly stages?: number;

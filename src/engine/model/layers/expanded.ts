@@ -10,7 +10,7 @@ export const expandedRows = 512;
 /** Heads whose scores are in memory at a time. */
 export const headsAtOnce = 2;
 
-/** Behind so many times as many rows as a run reads of its own, only scores of its own are masked. */
+/** Only own scores are masked once the prefix has more than so many times the rows that a run reads of its own. */
 const farTimes = 3;
 /** As the end of a slice: behind any element. */
 const endOfAxis = 2 ** 31;
@@ -113,7 +113,8 @@ function addGroup(graph: GraphBuilder, config: ModelConfig, context: AttentionCo
     graph.shape([total, heads, ropeWidth]),
   ]);
   const keys = graph.concat([nope, ropes], -1);
-  const mix = (part: GraphBuilder, addMasked: (scores: ValueName) => ValueName): GraphBuilder => {
+  const mix = (stem: string, addMasked: (part: GraphBuilder, scores: ValueName) => ValueName): GraphBuilder => {
+    const part = graph.branch(stem);
     const scores = context.operators.addScores(
       part,
       inputs.queries,
@@ -121,16 +122,15 @@ function addGroup(graph: GraphBuilder, config: ModelConfig, context: AttentionCo
       softmaxScale(config),
       3,
     );
-    const chances = part.op('Softmax', [addMasked(scores)], { axis: intAttribute(-1) });
+    const chances = part.op('Softmax', [addMasked(part, scores)], { axis: intAttribute(-1) });
     const mixed = part.op('MatMul', [chances, part.transpose(values, [1, 0, 2])]);
     part.output(mixed, 'float32', [heads, 'rows', valueWidth]);
     return part;
   };
-  const [far, near] = [graph.branch('far'), graph.branch('near')];
   const [mixed = ''] = graph.choose(
     inputs.mask.isFar,
-    mix(far, (scores) => addOwnMask(far, scores, inputs)),
-    mix(near, (scores) => near.op('Add', [scores, inputs.mask.bias])),
+    mix('far', (part, scores) => addOwnMask(part, scores, inputs)),
+    mix('near', (part, scores) => part.op('Add', [scores, inputs.mask.bias])),
     1,
   );
   return graph.reshape(graph.transpose(mixed, [1, 0, 2]), [-1, heads * valueWidth]);
