@@ -66,6 +66,7 @@ function drawStep(runner: ModelRunner, model: ModelName, random: FastRandom, lat
     suffix: latents.own.view(sequences * suffixRows, 0, runner.rowStep),
     suffixRows,
     head: true,
+    isPrompt: tokens > 1,
   };
 }
 
