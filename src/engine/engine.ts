@@ -189,6 +189,8 @@ export class Engine implements EngineService {
     const encoded = encodeRequest(tokenizer, request, this.#limits);
     const answer = openAnswer(this.#deps, request, encoded);
     const promptFormRows = runner.promptStep === null ? 0 : encoded.blockedRows;
+    // without equal bits for every schedule, pages serve whoever comes
+    const roundedRows = runner.promptStep === null || runner.rounding === null ? 0 : encoded.splitRows;
     if (request.resume !== null) restoreAnswer(answer, request.resume, encoded);
     return new Sequence({
       request,
@@ -196,7 +198,7 @@ export class Engine implements EngineService {
       encoded,
       answer,
       promptFormRows,
-      chain: new PageChain(runner.digest, request.tenant, promptFormRows),
+      chain: new PageChain(runner.digest, request.tenant, promptFormRows, roundedRows),
       engineDigest: runner.digest,
       arrival: this.#arrivals++,
       prefixKey: prefixKeyOf(request),

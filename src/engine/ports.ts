@@ -17,6 +17,18 @@ export const blockRows = 256;
 /** One float32 array a layer, of rows `latentWidth` wide. */
 export type LatentLayers = readonly Float32Array[];
 
+/** One layer of a prefix in INT8, `blocks` of 256 rows, as rows of the absorbed form read it. */
+export interface RoundedLayer {
+  /** `[blocks, latentWidth, 256]` */
+  readonly keys: Int8Array;
+  /** `[blocks, 256]`: what a key's whole numbers are multiples of. */
+  readonly keySteps: Float32Array;
+  /** `[blocks, 256, valueWidth]` */
+  readonly values: Int8Array;
+  /** `[blocks]`: the same of a block's values, times that of shares of attention. */
+  readonly valueSteps: Float32Array;
+}
+
 /** New rows [start, start + tokenIds.length) of one sequence. */
 export interface StepSequence {
   readonly tokenIds: ArrayLike<number>;
@@ -38,6 +50,11 @@ export interface StepInput {
   readonly prefixRows: number;
   /** The prefix arrays will never hold anything else: a runner may keep a copy elsewhere for as long as they live. */
   readonly isPrefixFinal?: boolean;
+  /**
+   * The whole prefix in INT8, where the runner has `rounding`: rows of answers read it in place of `prefix`, and get
+   * other bits. Left out or null: they read `prefix`.
+   */
+  readonly rounded?: readonly RoundedLayer[] | null;
   /** `[sequences or more, suffixRows, latentWidth]` */
   readonly suffix: LatentLayers;
   /** A multiple of the runner's `rowStep`, at least one. */
@@ -72,6 +89,8 @@ export interface ModelRunner {
    * as `isPrompt`, so many of one sequence at a time or a multiple of that.
    */
   readonly promptStep: number | null;
+  /** Prefixes are read in INT8 where they are given so, of the latents' first `valueWidth` columns as values; null: never. */
+  readonly rounding: { readonly valueWidth: number } | null;
   /** sha256 over what decides the bits of a row: weights, graph form, precision, provider, runtime version, CPU features. */
   readonly digest: string;
   /** Milliseconds spent inside the runtime so far. */

@@ -1,7 +1,8 @@
 import { AppError } from '../base/errors.ts';
 import { LatentBuffer, roundRows } from './kv/latent-buffer.ts';
+import { roundLatents } from './kv/rounded-latents.ts';
 import type { ReferenceCase } from './model/reference-case.ts';
-import { blockRows, type ModelRunner } from './ports.ts';
+import { blockRows, type ModelRunner, type RoundedLayer } from './ports.ts';
 
 export interface Schedule {
   readonly prefixRows: number;
@@ -10,7 +11,7 @@ export interface Schedule {
 }
 
 /** Whole blocks without a prefix, then a prefix of all full blocks but the last with chunks that cross borders. */
-export function planSchedules(tokens: number): readonly [Schedule, ...Schedule[]] {
+export function planSchedules(tokens: number): readonly [Schedule, Schedule] {
   const prefixRows = Math.max(0, Math.floor((tokens - 1) / blockRows) - 1) * blockRows;
   return [
     { prefixRows: 0, chunks: [blockRows] },
@@ -43,11 +44,15 @@ export class VerifySequence {
   readonly #prefixRows: number;
   readonly #prefix: LatentBuffer;
   readonly #suffix: LatentBuffer;
+  readonly #readsRounded: boolean;
+  #rounded: readonly RoundedLayer[] | null = null;
   #rows = 0;
 
-  constructor(runner: ModelRunner, prefixRows: number) {
+  /** @param readsRounded the complete prefix is read in INT8, as requests do where the runner has `rounding` */
+  constructor(runner: ModelRunner, prefixRows: number, readsRounded = false) {
     this.#runner = runner;
     this.#prefixRows = prefixRows;
+    this.#readsRounded = readsRounded;
     this.#prefix = new LatentBuffer(runner.layers, runner.latentWidth);
     this.#suffix = new LatentBuffer(runner.layers, runner.latentWidth);
   }
@@ -77,6 +82,7 @@ export class VerifySequence {
       sequences: [{ tokenIds, start, wanted: tokenIds.length }],
       prefix: this.#prefix.view(prefixRows),
       prefixRows,
+      rounded: isPrefix ? null : this.#roundPrefix(),
       suffix: this.#suffix.view(suffixRows, 0, this.#runner.rowStep),
       suffixRows,
       head: true,
@@ -85,5 +91,13 @@ export class VerifySequence {
     else this.#suffix.store(start - prefixRows, tokenIds.length, latents);
     this.#rows = end;
     return logits;
+  }
+
+  #roundPrefix(): readonly RoundedLayer[] | null {
+    const { layers, latentWidth, rounding } = this.#runner;
+    if (!this.#readsRounded || rounding === null || this.#prefixRows === 0) return null;
+    const shape = { layers, latentWidth, valueWidth: rounding.valueWidth };
+    this.#rounded ??= roundLatents(shape, this.#prefix.view(this.#prefixRows), this.#prefixRows / blockRows);
+    return this.#rounded;
   }
 }

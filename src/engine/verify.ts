@@ -1,7 +1,7 @@
 import { loadReferenceCases, type ReferenceCase } from './model/reference-case.ts';
 import type { ModelRunner } from './ports.ts';
 import { openOrtRunner } from './runtime/ort-runner.ts';
-import { type Int4Loss, measureInt4Loss } from './verify-int4.ts';
+import { type Int4Loss, type Loss, measureInt4Loss } from './verify-int4.ts';
 import { checkFits, findBest, planSchedules, VerifySequence } from './verify-sequence.ts';
 
 /** Largest difference to the reference, in standard deviations of its logits. */
@@ -26,7 +26,7 @@ export interface VerifyReport {
   readonly cases: readonly VerifiedCase[];
   /** What `int4` precision loses against the same references. */
   readonly int4: Int4Loss;
-  /** `ok|fail <folder> maxRel=… greedy=n/n int4 rms=… best=n/n bits=equal|differ` */
+  /** `ok|fail <folder> maxRel=… greedy=n/n int4 rms=… best=n/n[ int8-prefix rms=… best=n/n (float32 rms=… best=n/n)] bits=equal|differ` */
   readonly line: string;
 }
 
@@ -62,11 +62,20 @@ function buildReport(folder: string, cases: readonly VerifiedCase[], int4: Int4L
   const maxRel = cases.reduce((worst, one) => worseOf(worst, one.maxRel), 0);
   const greedyOk = cases.reduce((sum, one) => sum + one.greedyOk, 0);
   const greedyTotal = cases.reduce((sum, one) => sum + one.greedyTotal, 0);
-  const ok = maxRel <= maxRelativeDifference && greedyOk === greedyTotal && int4.sameBits && Number.isFinite(int4.rms);
-  const loss = `int4 rms=${int4.rms.toExponential(2)} best=${int4.sameBest}/${int4.positions}`;
+  const areFinite = Number.isFinite(int4.rms + (int4.behindRounded?.rounded.rms ?? 0));
+  const ok = maxRel <= maxRelativeDifference && greedyOk === greedyTotal && int4.sameBits && areFinite;
+  const behind =
+    int4.behindRounded === null
+      ? ''
+      : ` int8-prefix ${lossText(int4.behindRounded.rounded)} (float32 ${lossText(int4.behindRounded.float)})`;
+  const loss = `int4 ${lossText(int4)}${behind}`;
   const bits = int4.sameBits ? 'equal' : 'differ';
   const figures = `maxRel=${maxRel.toExponential(2)} greedy=${greedyOk}/${greedyTotal} ${loss} bits=${bits}`;
   return { ok, maxRel, greedyOk, greedyTotal, cases, int4, line: `${ok ? 'ok' : 'fail'} ${folder} ${figures}` };
+}
+
+function lossText({ rms, sameBest, positions }: Loss): string {
+  return `rms=${rms.toExponential(2)} best=${sameBest}/${positions}`;
 }
 
 /** Like Math.max, but not-a-number is the worst. */

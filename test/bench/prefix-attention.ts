@@ -1,5 +1,12 @@
 import { InferenceSession, Tensor } from 'onnxruntime-node';
-import { GraphBuilder, intAttribute, microsoftDomain, type ValueName } from '../../src/engine/model/graph-builder.ts';
+import { GraphBuilder, intAttribute, type ValueName } from '../../src/engine/model/graph-builder.ts';
+import {
+  addRoundedScores,
+  addRoundedShapes,
+  addRoundedSum,
+  type RoundedPrefix,
+  roundedBlock,
+} from '../../src/engine/model/layers/rounded-prefix.ts';
 import { cpuOperators } from '../../src/engine/model/operators/cpu-operators.ts';
 import { median, printTable, quartiles } from './figures.ts';
 
@@ -7,7 +14,7 @@ import { median, printTable, quartiles } from './figures.ts';
  * What attention over a prefix costs a decoded token, and what it would cost with its latents kept otherwise: scores,
  * softmax and values of 8 layers, latents of model A. `node --import tsx test/bench/prefix-attention.ts`
  */
-const [layers, heads, width, keyWidth, valueWidth, ownRows, rounds] = [8, 16, 288, 96, 64, 64, 30];
+const [layers, heads, width, latentRank, keyWidth, valueWidth, ownRows, rounds] = [8, 16, 288, 256, 96, 64, 64, 30];
 const scale = 0.1;
 
 interface Size {
@@ -16,13 +23,25 @@ interface Size {
   readonly queries: number;
 }
 
-/** Latents [rows, width], the same turned [width, rows], both in INT8; keys and values of each head [heads, rows, width]. */
-type Form = 'rows' | 'turned' | 'rows8' | 'turned8' | 'keys' | 'values';
+/** Latents [rows, width], the same turned, in INT8 in blocks as `RoundedPrefix`, keys and values of each head. */
+type Form = 'rows' | 'turned' | 'keys8' | 'values8' | 'keys' | 'values';
 
 function dimsOf(form: Form, rows: number): readonly number[] {
-  if (form === 'keys') return [heads, rows, keyWidth];
-  if (form === 'values') return [heads, rows, valueWidth];
-  return form.startsWith('turned') ? [width, rows] : [rows, width];
+  const blocks = rows / roundedBlock;
+  switch (form) {
+    case 'rows':
+      return [rows, width];
+    case 'turned':
+      return [width, rows];
+    case 'keys8':
+      return [blocks, width, roundedBlock];
+    case 'values8':
+      return [blocks, roundedBlock, latentRank];
+    case 'keys':
+      return [heads, rows, keyWidth];
+    case 'values':
+      return [heads, rows, valueWidth];
+  }
 }
 
 interface Way {
@@ -32,7 +51,6 @@ interface Way {
   readonly values: (graph: GraphBuilder, chances: ValueName, kept: readonly ValueName[], size: Size) => ValueName;
 }
 
-const blockRows = 256;
 const turn = (graph: GraphBuilder, value: ValueName): ValueName => graph.transpose(value, [1, 0]);
 
 /** The large matrix on the left is read where it lies; on the right it is copied into panels first. */
@@ -40,23 +58,19 @@ function scoresFromLeft(graph: GraphBuilder, latents: ValueName): ValueName {
   return turn(graph, cpuOperators.addScores(graph, latents, 'queries', scale, 2));
 }
 
+/** One sequence has all queries. */
+function roundedOf(graph: GraphBuilder, [keys = '', values = '']: readonly ValueName[]): RoundedPrefix {
+  const counts = { sequences: graph.ints([1]), queries: graph.dimension('queries', 0) };
+  const shapes = addRoundedShapes(graph, { latentRank, ropeWidth: width - latentRank }, counts, keys, graph.ints([0]));
+  return { keys, keySteps: 'key_steps', values, valueSteps: 'value_steps', shapes };
+}
+
 const ways: readonly Way[] = [
   {
-    title: 'as the engine',
+    title: 'float32',
     kept: ['rows'],
     scores: (graph, [latents = '']) => cpuOperators.addScores(graph, 'queries', latents, scale, 2),
     values: (graph, chances, [latents = '']) => graph.op('MatMul', [chances, latents]),
-  },
-  {
-    title: 'scores from the left, values in blocks of 256',
-    kept: ['rows'],
-    scores: (graph, [latents = '']) => scoresFromLeft(graph, latents),
-    values: (graph, chances, [latents = ''], { rows, queries }) => {
-      const blocks = rows / blockRows;
-      const shares = graph.transpose(graph.reshape(chances, [queries, blocks, blockRows]), [1, 0, 2]);
-      const parts = graph.op('MatMul', [shares, graph.reshape(latents, [blocks, blockRows, width])]);
-      return graph.op('ReduceSum', [parts, graph.ints([0])], { keepdims: intAttribute(0) });
-    },
   },
   {
     title: 'both from the left, of latents kept twice',
@@ -65,14 +79,11 @@ const ways: readonly Way[] = [
     values: (graph, chances, [, turned = '']) => turn(graph, graph.op('MatMul', [turned, turn(graph, chances)])),
   },
   {
-    title: 'INT8, kept twice',
-    kept: ['turned8', 'rows8'],
-    scores: (graph, [turned = '']) =>
-      graph.op('DynamicQuantizeMatMul', ['queries', turned, 'row_scales'], {}, microsoftDomain),
-    values: (graph, chances, [, latents = '']) => {
-      const shares = graph.op('Mul', [chances, 'row_scales']);
-      return graph.op('DynamicQuantizeMatMul', [shares, latents, 'one'], {}, microsoftDomain);
-    },
+    title: 'INT8, as the engine',
+    kept: ['keys8', 'values8'],
+    scores: (graph, kept) =>
+      graph.reshapeTo(addRoundedScores(graph, roundedOf(graph, kept), 'queries', scale), 'score_shape'),
+    values: (graph, shares, kept) => addRoundedSum(graph, roundedOf(graph, kept), shares),
   },
   {
     title: 'keys and values of each head, kept',
@@ -102,8 +113,8 @@ function floats(dims: readonly number[]): Tensor {
 function bytes(dims: readonly number[]): Tensor {
   const length = dims.reduce((product, dim) => product * dim, 1);
   return new Tensor(
-    'uint8',
-    Uint8Array.from({ length }, (_, index) => at(index) + 125),
+    'int8',
+    Int8Array.from({ length }, (_, index) => at(index)),
     dims,
   );
 }
@@ -117,19 +128,19 @@ async function measure({ kept, scores, values }: Way, size: Size): Promise<reado
     head_queries: floats([heads, queries / heads, keyWidth]),
     score_shape: new Tensor('int64', BigInt64Array.from([BigInt(queries), BigInt(rows)]), [2]),
     own: floats([ownRows, width]),
-    row_scales: floats([rows]),
-    one: floats([1]),
+    key_steps: floats([rows / roundedBlock, 1, roundedBlock]),
+    value_steps: floats([rows / roundedBlock, 1, 1]),
   };
   graph.input('queries', 'float32', [queries, width]);
   graph.input('head_queries', 'float32', [heads, queries / heads, keyWidth]);
   graph.input('score_shape', 'int64', [2]);
   graph.input('own', 'float32', [ownRows, width]);
-  graph.input('row_scales', 'float32', [rows]);
-  graph.input('one', 'float32', [1]);
+  graph.input('key_steps', 'float32', [rows / roundedBlock, 1, roundedBlock]);
+  graph.input('value_steps', 'float32', [rows / roundedBlock, 1, 1]);
   for (let layer = 0; layer < layers; layer++) {
     const names = kept.map((form) => {
       const dims = dimsOf(form, rows);
-      const name = graph.input(`${form}_${layer}`, form.endsWith('8') ? 'uint8' : 'float32', dims);
+      const name = graph.input(`${form}_${layer}`, form.endsWith('8') ? 'int8' : 'float32', dims);
       feeds[name] = form.endsWith('8') ? bytes(dims) : floats(dims);
       return name;
     });

@@ -1,5 +1,11 @@
 import { invariant } from '../../src/base/invariant.ts';
-import { blockRows, type ModelRunner, type StepInput, type StepOutput } from '../../src/engine/ports.ts';
+import {
+  blockRows,
+  type ModelRunner,
+  type RoundedLayer,
+  type StepInput,
+  type StepOutput,
+} from '../../src/engine/ports.ts';
 
 export interface FakeRunnerOptions {
   readonly vocabularySize: number;
@@ -7,6 +13,8 @@ export interface FakeRunnerOptions {
   readonly rowStep?: number;
   /** Rows of prompts are others than those of answers, and are computed so many at a time. */
   readonly promptStep?: number | null;
+  /** Complete prefixes are read in INT8 too: rows of answers depend on where such a prefix ends. */
+  readonly rounds?: boolean;
   /** Most of the time it writes what followed its last token when it stood earlier. */
   readonly quotes?: boolean;
   /** Called before each run; a test may block it, throw, or look at the schedule. */
@@ -21,11 +29,11 @@ const hiddenWidth = 3;
 
 /**
  * A model without weights whose rows depend on every row before them: [fold, position, layer, token, form], the form 2
- * for rows of prompts where these are others, else 1. A row that is read from the wrong place, too early or too late
+ * for rows of prompts where these are others, 2 and a block each for rows behind an INT8 prefix, else 1. A row that is read from the wrong place, too early or too late
  * fails at once, because its position or its fold does not fit.
  */
 export function openFakeRunner(options: FakeRunnerOptions): ModelRunner & { readonly runs: readonly RunShape[] } {
-  const { vocabularySize, rowStep = blockRows, promptStep = null, quotes = false } = options;
+  const { vocabularySize, rowStep = blockRows, promptStep = null, rounds = false, quotes = false } = options;
   const runs: RunShape[] = [];
   return {
     layers,
@@ -36,6 +44,7 @@ export function openFakeRunner(options: FakeRunnerOptions): ModelRunner & { read
     rowStep,
     bulkTokens: null,
     promptStep,
+    rounding: rounds ? { valueWidth: 3 } : null,
     digest: 'f'.repeat(64),
     runMs: 0,
     runs,
@@ -44,7 +53,7 @@ export function openFakeRunner(options: FakeRunnerOptions): ModelRunner & { read
       // not the arrays: they would outlive the engine
       runs.push({ sequences, prefixRows });
       await options.onRun?.(input);
-      return runFake(input, { vocabularySize, rowStep, promptStep, quotes });
+      return runFake(input, { vocabularySize, rowStep, promptStep, rounds, quotes });
     },
     close: async () => {},
   };
@@ -56,8 +65,9 @@ function runFake(
     vocabularySize,
     rowStep,
     promptStep,
+    rounds,
     quotes,
-  }: Required<Pick<FakeRunnerOptions, 'vocabularySize' | 'rowStep' | 'promptStep' | 'quotes'>>,
+  }: Required<Pick<FakeRunnerOptions, 'vocabularySize' | 'rowStep' | 'promptStep' | 'rounds' | 'quotes'>>,
 ): StepOutput {
   const { sequences, prefixRows, suffixRows, head } = input;
   invariant(prefixRows % blockRows === 0 && suffixRows % rowStep === 0 && suffixRows > 0, 'whole blocks');
@@ -66,7 +76,10 @@ function runFake(
     const rows = sequences[0]?.tokenIds.length ?? 0;
     invariant(sequences.length === 1 && rows % promptStep === 0, `${rows} rows of a prompt`);
   }
-  const form = hasPromptForm ? 2 : 1;
+  const rounded = input.rounded ?? null;
+  invariant(rounded === null || rounds, 'nobody reads prefixes in INT8');
+  if (rounded !== null) checkRounded(input, rounded);
+  const form = hasPromptForm ? 2 : rounded === null ? 1 : 2 + prefixRows / blockRows;
   const padded = Math.max(...sequences.map(({ tokenIds }) => tokenIds.length));
   const latents = new Float32Array(layers * sequences.length * padded * width);
   const wantedRows: { readonly fold: number; readonly quoted: number | null }[] = [];
@@ -125,6 +138,18 @@ function checkRow(input: StepInput, index: number, row: number, before: number, 
   if (fold !== mix(before, formed(text[row] ?? 0, form)))
     invariant(false, `row ${row} of sequence ${index} is of another text`);
   return fold;
+}
+
+/** They are of this prefix, all of it: each row's step is a 127th of its largest value. */
+function checkRounded({ prefix, prefixRows }: StepInput, rounded: readonly RoundedLayer[]): void {
+  for (const [layer, { keySteps, valueSteps }] of rounded.entries()) {
+    invariant(valueSteps.length * blockRows === prefixRows, `${valueSteps.length} blocks of ${prefixRows} rows`);
+    for (let row = 0; row < prefixRows; row++) {
+      const values = prefix[layer]?.subarray(row * width, (row + 1) * width) ?? [];
+      const step = Math.fround(Math.max(...values.map(Math.abs)) / 127);
+      if (keySteps[row] !== step) invariant(false, `row ${row} of the prefix is rounded to ${keySteps[row]}`);
+    }
+  }
 }
 
 /** Rows behind those that are there are read too, masked: they must be finite, since NaN times zero is NaN. */

@@ -6,7 +6,8 @@ import { blockRows } from '../ports.ts';
  * Names of pages: a hash chain over blocks of 256 tokens.
  *
  * name = sha256 hex over  part("quire-page-1") part(engine digest) part(tenant) form part(parent's name or "") ids
- * form = part("prompt") for whole blocks of a prompt where their rows have other bits than those of answers; else nothing
+ * form = part("prompt") for whole blocks of a prompt where their rows have other bits than those of answers;
+ *        part("behind 512") for others, where they were computed behind an INT8 prefix of so many rows; else nothing
  * part(x) = u32 little-endian byte length of x, then x; ids = 256 token ids as u32 little-endian.
  *
  * N1 Equal names mean equal tokens from the start of the text, the same engine and the same tenant: every part is
@@ -46,6 +47,7 @@ export function namePages(tokenIds: ArrayLike<number>, rows: number, digest: str
 
 /** Names the blocks of a growing sequence: a block has its name with its 256th token. */
 export class PageChain {
+  /** Of blocks behind the prompt's. */
   readonly #head: Hash;
   readonly #promptHead: Hash;
   readonly #promptRows: number;
@@ -55,15 +57,17 @@ export class PageChain {
 
   /**
    * @param promptRows blocks before this row have the form of prompts
+   * @param roundedRows blocks behind the prompt's were computed behind so many rows in INT8
    * @param before names of full blocks that the sequence has already; the next token starts the block behind them
    */
-  constructor(digest: string, tenant: string, promptRows = 0, before: readonly string[] = []) {
+  constructor(digest: string, tenant: string, promptRows = 0, roundedRows = 0, before: readonly string[] = []) {
     this.#promptRows = promptRows;
-    this.#head = createHash('sha256');
+    const head = createHash('sha256');
     for (const bytes of [Buffer.from(framing), Buffer.from(digest), Buffer.from(tenant, 'utf16le')]) {
-      this.#head.update(part(bytes));
+      head.update(part(bytes));
     }
-    this.#promptHead = this.#head.copy().update(part(Buffer.from('prompt')));
+    this.#promptHead = head.copy().update(part(Buffer.from('prompt')));
+    this.#head = roundedRows === 0 ? head : head.copy().update(part(Buffer.from(`behind ${roundedRows}`)));
     this.#names = [...before];
   }
 

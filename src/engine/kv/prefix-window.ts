@@ -1,11 +1,27 @@
 import { invariant } from '../../base/invariant.ts';
-import { blockRows } from '../ports.ts';
+import { blockRows, type RoundedLayer } from '../ports.ts';
 import type { BlockBudget } from './block-budget.ts';
 import { LatentBuffer } from './latent-buffer.ts';
-import type { PageShape } from './page-shape.ts';
+import { type PageShape, pageBytes } from './page-shape.ts';
 import type { PageSource } from './page-source.ts';
+import { type RoundedShape, roundedBlockBytes, roundLatents } from './rounded-latents.ts';
 
 const owner = 'prefix windows';
+
+export interface WindowShape extends PageShape {
+  /** Complete windows are kept in INT8 too (`ModelRunner.rounding`); null: they are not. */
+  readonly rounding: { readonly valueWidth: number } | null;
+}
+
+/** Of the ledger, for a window of so many blocks. */
+function windowBlocks(shape: WindowShape, blocks: number): number {
+  const rounded = roundedShape(shape);
+  return blocks + (rounded === null ? 0 : Math.ceil((blocks * roundedBlockBytes(rounded)) / pageBytes(shape)));
+}
+
+function roundedShape({ layers, latentWidth, rounding }: WindowShape): RoundedShape | null {
+  return rounding === null ? null : { layers, latentWidth, valueWidth: rounding.valueWidth };
+}
 
 /**
  * The rows of a shared prefix, one behind the other as the graph reads them: assembled from pages, the missing ones
@@ -27,9 +43,12 @@ export class PrefixWindow {
   /** Dropped: pages that still arrive are not taken any more. */
   isDropped = false;
   users = 0;
+  readonly #shape: WindowShape;
+  #rounded: readonly RoundedLayer[] | null = null;
 
   /** @param used memory of a window that is gone */
-  constructor(names: readonly string[], tokenIds: Int32Array, shape: PageShape, used: LatentBuffer | null) {
+  constructor(names: readonly string[], tokenIds: Int32Array, shape: WindowShape, used: LatentBuffer | null) {
+    this.#shape = shape;
     this.key = names.at(-1) ?? '';
     this.names = names;
     this.tokenIds = tokenIds;
@@ -43,23 +62,37 @@ export class PrefixWindow {
   get isReady(): boolean {
     return this.readyRows === this.rows;
   }
+
+  /** Of the ledger. */
+  get blocks(): number {
+    return windowBlocks(this.#shape, this.names.length);
+  }
+
+  /** All its rows in INT8, made when they are first asked for; null: there are none, or nobody reads them so. */
+  rounded(): readonly RoundedLayer[] | null {
+    const shape = roundedShape(this.#shape);
+    if (shape === null || this.rows === 0) return null;
+    invariant(this.isReady, `a window is rounded with ${this.readyRows} of ${this.rows} rows`);
+    this.#rounded ??= roundLatents(shape, this.buffer.view(this.rows), this.names.length);
+    return this.#rounded;
+  }
 }
 
 /**
  * All windows, those in use and those kept for the next request with the same prefix.
  *
  * W1 There is one window a prefix; `users` is how many sequences hold it; an idle one has none.
- * W2 Blocks held by the windows' owner are the sum of their rows.
+ * W2 Blocks held by the windows' owner are the sum of their rows, and of these in INT8 where they are read so.
  * W3 Idle windows go, the one used longest ago first, before anything else is evicted: their pages are cached too.
  */
 export class PrefixWindows {
   readonly #windows = new Map<string, PrefixWindow>();
-  readonly #shape: PageShape;
+  readonly #shape: WindowShape;
   readonly #budget: BlockBudget;
   readonly #pages: PageSource;
   readonly #onLoaded: () => void;
 
-  constructor(shape: PageShape, budget: BlockBudget, pages: PageSource, onLoaded: () => void) {
+  constructor(shape: WindowShape, budget: BlockBudget, pages: PageSource, onLoaded: () => void) {
     this.#shape = shape;
     this.#budget = budget;
     this.#pages = pages;
@@ -83,7 +116,7 @@ export class PrefixWindows {
 
   /** Blocks that holding this prefix would take beyond those held. */
   blocksFor(names: readonly string[]): number {
-    return this.#windows.has(names.at(-1) ?? '') ? 0 : names.length;
+    return this.#windows.has(names.at(-1) ?? '') ? 0 : windowBlocks(this.#shape, names.length);
   }
 
   /**
@@ -97,9 +130,10 @@ export class PrefixWindows {
     if (window === undefined) {
       // first of all a use of its pages, so that others are evicted to make room for it
       this.#pages.match(names);
-      if (names.length > this.available) return null;
-      const used = this.#giveUpIdle(names.length);
-      if (!this.#budget.take(owner, names.length)) return null;
+      const blocks = windowBlocks(this.#shape, names.length);
+      if (blocks > this.available) return null;
+      const used = this.#giveUpIdle(blocks);
+      if (!this.#budget.take(owner, blocks)) return null;
       const tokenIds = Int32Array.from({ length: names.length * blockRows }, (_, row) => tokens[row] ?? 0);
       window = new PrefixWindow(names, tokenIds, this.#shape, used);
       this.#fill(window);
@@ -132,7 +166,7 @@ export class PrefixWindows {
   /** Blocks free, or free once idle windows and cached pages are gone. */
   get available(): number {
     const idle = this.all.filter((window) => isIdle(window));
-    return this.#budget.available + idle.reduce((sum, { names }) => sum + names.length, 0);
+    return this.#budget.available + idle.reduce((sum, { blocks }) => sum + blocks, 0);
   }
 
   dropIdle(): void {
@@ -154,14 +188,14 @@ export class PrefixWindows {
 
   /** W1 and W2. */
   checkIntegrity(users: ReadonlyMap<PrefixWindow, number>): void {
-    let rows = 0;
+    let blocks = 0;
     for (const window of this.#windows.values()) {
       const known = users.get(window) ?? 0;
       invariant(window.users === known, `window ${window.key} counts ${window.users} users, it has ${known}`);
-      rows += window.rows;
+      blocks += window.blocks;
     }
     const held = this.#budget.heldBy(owner);
-    invariant(held * blockRows === rows, `windows of ${rows} rows hold ${held} blocks`);
+    invariant(held === blocks, `windows of ${blocks} blocks hold ${held}`);
   }
 
   #fill(window: PrefixWindow): void {
@@ -223,7 +257,7 @@ export class PrefixWindows {
     if (oldest === undefined) return null;
     this.#windows.delete(oldest.key);
     oldest.isDropped = true;
-    this.#budget.give(owner, oldest.names.length);
+    this.#budget.give(owner, oldest.blocks);
     return oldest.buffer;
   }
 }

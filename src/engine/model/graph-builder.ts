@@ -127,6 +127,10 @@ export class GraphBuilder {
     return this.#small({ type: 'float32', dims: [], bytes }, `float:${value}`);
   }
 
+  scalarByte(value: number): ValueName {
+    return this.#small({ type: 'uint8', dims: [], bytes: Uint8Array.of(value) }, `byte:${value}`);
+  }
+
   zeros(dims: readonly number[]): ValueName {
     const bytes = new Uint8Array(4 * dims.reduce((product, dim) => product * dim, 1));
     return this.#small({ type: 'float32', dims, bytes }, `zeros:${dims.join()}`);

@@ -54,7 +54,7 @@ const architectures = ['DeepseekV3ForCausalLM'];
 const modelTypes = ['deepseek_v3', 'kimi_k2'];
 
 /** Values of one row of the cache: latent, then rotary key. */
-export function latentWidth(config: ModelConfig): number {
+export function latentWidth(config: Pick<ModelConfig, 'latentRank' | 'ropeWidth'>): number {
   return config.latentRank + config.ropeWidth;
 }
 

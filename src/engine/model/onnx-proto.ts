@@ -58,7 +58,7 @@ function messageField(field: number, message: ProtoBytes): ProtoBytes {
 }
 
 /** TensorProto.DataType numbers of the types we write. */
-export const elementTypes = { float32: 1, uint8: 2, int32: 6, int64: 7, bool: 9 } as const;
+export const elementTypes = { float32: 1, uint8: 2, int8: 3, int32: 6, int64: 7, bool: 9 } as const;
 
 export type ElementType = keyof typeof elementTypes;
 

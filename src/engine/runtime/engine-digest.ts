@@ -1,8 +1,7 @@
-import { readFileSync } from 'node:fs';
-import { arch, cpus } from 'node:os';
 import { canonicalJson } from '../../base/canonical-json.ts';
 import { sha256Hex } from '../../base/hash.ts';
 import type { Provider } from '../model/operators/provider-operators.ts';
+import { cpuFeatures } from './cpu-features.ts';
 import { runtimeVersion } from './ort-session.ts';
 
 /** Up to so many threads the bits of a row do not depend on their number. */
@@ -25,16 +24,4 @@ export function engineDigest(graphs: string, threads: number, provider: Provider
     threads: threads <= freeThreads ? null : threads,
   };
   return sha256Hex(canonicalJson(parts));
-}
-
-/** Instruction sets that the runtime chooses kernels by; without /proc the CPU's name must do. */
-export function cpuFeatures(): string {
-  try {
-    const flags = /^(?:flags|Features)\s*:(.*)$/m.exec(readFileSync('/proc/cpuinfo', 'utf8'))?.[1] ?? '';
-    const known = flags.split(/\s+/).filter((flag) => /^(?:avx|fma|f16c|amx|sse4|asimd|sve|i8mm|bf16)/.test(flag));
-    if (known.length > 0) return `${arch()} ${[...new Set(known)].sort().join(' ')}`;
-  } catch {
-    // not Linux
-  }
-  return `${arch()} ${cpus()[0]?.model ?? 'unknown'}`;
 }

@@ -15,6 +15,8 @@ export interface ModelOptions {
   readonly precision: Precision;
   readonly form: AttentionForm;
   readonly provider: Provider;
+  /** Prefixes may be given in INT8. */
+  readonly rounds: boolean;
   readonly stages: readonly LayerRange[];
 }
 
@@ -39,12 +41,12 @@ export function writeGraphs(
   folder: string,
   config: ModelConfig,
   source: WeightSource,
-  { precision, form, provider, stages }: ModelOptions,
+  { precision, form, provider, rounds, stages }: ModelOptions,
 ): GraphDigests {
   const weights = new LayerWeights(config, source, precision);
   const digests = graphPaths(folder, stages).map((path, index) => {
     const sink = new ConstantFile(weightsFileOf(path));
-    const options: GraphOptions = { form, provider, sink };
+    const options: GraphOptions = { form, provider, rounds, sink };
     try {
       const range = stages[index];
       const bytes =

@@ -11,6 +11,7 @@ import { latentWidth, type ModelConfig } from '../model/model-config.ts';
 import { operatorsOf } from '../model/operators/operators-of.ts';
 import type { Provider } from '../model/operators/provider-operators.ts';
 import { blockRows, type ModelRunner, type StepInput, type StepOutput } from '../ports.ts';
+import { hasExactInt8 } from './cpu-features.ts';
 import { engineDigest } from './engine-digest.ts';
 import { type OpenGraphs, openGraphs } from './open-graphs.ts';
 import { floatTensor, intTensor, type OrtFeeds, type OrtSession } from './ort-session.ts';
@@ -61,11 +62,21 @@ export async function openOrtRunner(model: string | LoadedModel, options: OrtRun
       throw new AppError('input.config', `reproducible results are computed on the cpu, met ${provider}`);
     }
     device = provider === 'cpu' ? null : await Device.open(provider);
+    const rounds = provider === 'cpu' && precision === 'int4' && hasExactInt8();
     const stages = planStages(loaded.config, options.stages ?? null);
-    const graphs = await openGraphs(loaded, { precision, form, provider, stages, threads, preparedFolder, log });
+    const graphs = await openGraphs(loaded, {
+      precision,
+      form,
+      provider,
+      rounds,
+      stages,
+      threads,
+      preparedFolder,
+      log,
+    });
     const digest = engineDigest(graphs.digest, threads, provider);
     const maxScores = options.maxScores ?? defaultMaxScores;
-    return new OrtRunner(loaded.config, { graphs, form, digest, maxScores, device });
+    return new OrtRunner(loaded.config, { graphs, form, rounds, digest, maxScores, device });
   } catch (error) {
     await device?.close();
     throw error;
@@ -77,6 +88,7 @@ export async function openOrtRunner(model: string | LoadedModel, options: OrtRun
 interface RunnerParts {
   readonly graphs: OpenGraphs;
   readonly form: AttentionForm;
+  readonly rounds: boolean;
   readonly digest: string;
   readonly maxScores: number;
   readonly device: Device | null;
@@ -91,6 +103,7 @@ class OrtRunner implements CheckpointRunner {
   readonly rowStep: number;
   readonly bulkTokens: number | null;
   readonly promptStep: number | null;
+  readonly rounding: { readonly valueWidth: number } | null;
   readonly digest: string;
   readonly weightsDigest: string;
   readonly #graphs: OpenGraphs;
@@ -100,7 +113,7 @@ class OrtRunner implements CheckpointRunner {
   readonly #feeds: StepFeeds;
   #runMs = 0;
 
-  constructor(config: ModelConfig, { graphs, form, digest, maxScores, device }: RunnerParts) {
+  constructor(config: ModelConfig, { graphs, form, rounds, digest, maxScores, device }: RunnerParts) {
     this.layers = config.layers;
     this.latentWidth = latentWidth(config);
     this.hiddenWidth = config.hiddenWidth;
@@ -110,13 +123,14 @@ class OrtRunner implements CheckpointRunner {
     const { expands } = operatorsOf(device?.provider ?? 'cpu');
     this.bulkTokens = expands ? 2 * expandedRows : null;
     this.promptStep = expands && form === 'exact' ? promptStep : null;
+    this.rounding = rounds ? { valueWidth: config.latentRank } : null;
     this.digest = digest;
     this.weightsDigest = graphs.weightsDigest;
     this.#graphs = graphs;
     this.#heads = config.heads;
     this.#maxScores = maxScores;
     this.#device = device;
-    this.#feeds = new StepFeeds(config, this.rowStep, device);
+    this.#feeds = new StepFeeds(config, { form, rounds, device });
   }
 
   get runMs(): number {

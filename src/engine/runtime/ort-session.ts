@@ -108,6 +108,10 @@ export function floatTensor(values: Float32Array, dims: readonly number[]): Tens
   return new Tensor('float32', values, dims);
 }
 
+export function byteTensor(values: Int8Array, dims: readonly number[]): Tensor {
+  return new Tensor('int8', values, dims);
+}
+
 export function intTensor(values: BigInt64Array, dims: readonly number[]): Tensor {
   return new Tensor('int64', values, dims);
 }

@@ -8,7 +8,7 @@ import { AppError } from '../../base/errors.ts';
 import { sha256Hex } from '../../base/hash.ts';
 import type { LoadedModel } from '../model/load-model.ts';
 import { alignPrepared } from './align-prepared.ts';
-import { cpuFeatures } from './engine-digest.ts';
+import { cpuFeatures } from './cpu-features.ts';
 import { type GraphDigests, graphPaths, type ModelOptions } from './graph-files.ts';
 import { runtimeVersion, weightsFileOf } from './ort-session.ts';
 
@@ -51,13 +51,14 @@ export class PreparedModels {
         return { size, mtimeMs, ino };
       }),
     );
-    const { precision, form, stages } = options;
+    const { precision, form, rounds, stages } = options;
     const parts = {
       version: 1,
       headers: model.card.digest,
       files,
       precision,
       form,
+      rounds,
       stages,
       runtime: runtimeVersion(),
       cpu: cpuFeatures(),

@@ -1,50 +1,49 @@
 import type { Tensor } from 'onnxruntime-node';
-import { invariant } from '../../base/invariant.ts';
-import {
-  expandInput,
-  ownRowsInput,
-  prefixBiasInput,
-  prefixInput,
-  suffixInput,
-} from '../model/architectures/deepseek-v3.ts';
-import { excluded } from '../model/layers/attention.ts';
+import { expandInput, ownRowsInput, suffixInput } from '../model/architectures/deepseek-v3.ts';
+import { rowStep } from '../model/layers/attention.ts';
+import type { AttentionForm } from '../model/layers/attention-parts.ts';
+import { expandedRows } from '../model/layers/expanded.ts';
 import { computeRotaryRows, inverseFrequencies } from '../model/layers/rotary.ts';
 import { latentWidth, type ModelConfig } from '../model/model-config.ts';
 import { operatorsOf } from '../model/operators/operators-of.ts';
 import type { StepInput, StepSequence } from '../ports.ts';
-import { DevicePrefixes } from './device-prefixes.ts';
 import { LatentTensors } from './latent-tensors.ts';
 import { floatTensor, intTensor } from './ort-session.ts';
+import { firstFloats, PrefixFeeds } from './prefix-feeds.ts';
 import type { Device } from './provider.ts';
 import { longestOf } from './run-in-parts.ts';
+
+interface FeedOptions {
+  readonly form: AttentionForm;
+  /** Prefixes may be given in INT8. */
+  readonly rounds: boolean;
+  readonly device: Device | null;
+}
 
 /** What the graphs read in one run, made of a step (table of `deepseek-v3.ts`). */
 export class StepFeeds {
   readonly #frequencies: Float32Array;
   readonly #attentionFactor: number;
   readonly #width: number;
-  readonly #rowStep: number;
-  readonly #prefixNames: readonly string[];
+  readonly #form: AttentionForm;
+  readonly #expands: boolean;
   readonly #suffixNames: readonly string[];
   readonly #tensors = new LatentTensors();
-  readonly #devicePrefixes: DevicePrefixes | null;
-  /** Stands for an empty prefix; null: that may be empty. */
-  readonly #noPrefix: Tensor | null;
+  readonly #prefixes: PrefixFeeds;
 
-  constructor(config: ModelConfig, rowStep: number, device: Device | null) {
-    this.#rowStep = rowStep;
-    this.#devicePrefixes = device?.keepsTensors === true ? new DevicePrefixes(device) : null;
+  constructor(config: ModelConfig, { form, rounds, device }: FeedOptions) {
+    this.#form = form;
+    this.#expands = operatorsOf(device?.provider ?? 'cpu').expands;
+    this.#prefixes = new PrefixFeeds(config, rounds, device);
     this.#frequencies = inverseFrequencies(config.rope, config.ropeWidth);
     this.#attentionFactor = config.rope.yarn?.attentionFactor ?? 1;
     this.#width = latentWidth(config);
-    const allowsEmpty = operatorsOf(device?.provider ?? 'cpu').allowsEmpty;
-    this.#noPrefix = allowsEmpty ? null : floatTensor(new Float32Array(this.#width), [1, this.#width]);
-    this.#prefixNames = Array.from({ length: config.layers }, (_, layer) => prefixInput(layer));
     this.#suffixNames = Array.from({ length: config.layers }, (_, layer) => suffixInput(layer));
   }
 
   /** Inputs of all graphs together: each reads its own. The caller adds what one graph gives the next. */
-  of({ sequences, prefix, prefixRows, suffix, suffixRows, isPrompt = false }: StepInput): Record<string, Tensor> {
+  of(input: StepInput): Record<string, Tensor> {
+    const { sequences, prefixRows, suffix, suffixRows, isPrompt = false } = input;
     const total = sequences.length;
     const tokens = longestOf(sequences);
     const ids = new Int64Rows(total * tokens);
@@ -55,31 +54,32 @@ export class StepFeeds {
     }
     const ownRows = new Int64Rows(1);
     ownRows.set(0, this.#ownRows({ sequences, prefixRows }, tokens));
-    const bias = floatTensor(Float32Array.of(prefixRows === 0 ? excluded : 0), [1]);
     const feeds: Record<string, Tensor> = {
       ids: intTensor(ids.values, [total, tokens]),
       write: intTensor(write.values, [total]),
       [ownRowsInput]: intTensor(ownRows.values, [1]),
       [expandInput]: intTensor(BigInt64Array.of(isPrompt ? 1n : 0n), [1]),
       ...this.#rotary(sequences, 0, tokens),
+      ...this.#prefixes.of(input, this.#form === 'exact' ? isPrompt : this.#isLong(tokens, total)),
     };
-    if (this.#noPrefix !== null) feeds[prefixBiasInput] = bias;
-    const width = this.#width;
-    for (let layer = 0; layer < this.#prefixNames.length; layer++) {
-      const shared = view(prefix[layer], prefixRows * width);
-      const own = view(suffix[layer], total * suffixRows * width);
-      const elsewhere = prefixRows === 0 ? this.#noPrefix : this.#devicePrefixes?.find(shared);
-      feeds[this.#prefixNames[layer] ?? ''] = elsewhere ?? this.#tensors.over(shared, [prefixRows, width]);
-      feeds[this.#suffixNames[layer] ?? ''] = this.#tensors.over(own, [total, suffixRows, width]);
+    for (const [layer, name] of this.#suffixNames.entries()) {
+      const own = firstFloats(suffix[layer], total * suffixRows * this.#width);
+      feeds[name] = this.#tensors.over(own, [total, suffixRows, this.#width]);
     }
     return feeds;
+  }
+
+  /** As `addIsExpanded` has it in the fast form. */
+  #isLong(tokens: number, sequences: number): boolean {
+    return this.#expands && tokens >= expandedRows && sequences === 1;
   }
 
   /**
    * What only the top reads, and what it reads otherwise than the graphs below. It computes the wanted rows alone where
    * all sequences want as many of their last ones: of a long prompt, one.
    */
-  ofTop({ sequences, prefixRows }: StepInput): Record<string, Tensor> {
+  ofTop(input: StepInput): Record<string, Tensor> {
+    const { sequences, prefixRows, prefix } = input;
     const total = sequences.length;
     const tokens = longestOf(sequences);
     const most = sequences[0]?.wanted ?? 0;
@@ -97,6 +97,8 @@ export class StepFeeds {
       asked: intTensor(asked.values, [total * count]),
       first: intTensor(first.values, [total]),
       select: intTensor(select, [select.length]),
+      // in the exact form never expanded
+      ...this.#prefixes.of(input, this.#form === 'fast' && this.#isLong(count, total), prefix.length - 1),
     };
     if (skipped === 0) return feeds;
     const ids = intTensor(new BigInt64Array(total * count), [total, count]);
@@ -120,20 +122,17 @@ export class StepFeeds {
   /** What a slab has room for beyond is not read. */
   #ownRows({ sequences, prefixRows }: Pick<StepInput, 'sequences' | 'prefixRows'>, tokens: number): number {
     const end = sequences.reduce((latest, { start }) => Math.max(latest, start), 0) + tokens;
-    return Math.ceil((end - prefixRows) / this.#rowStep) * this.#rowStep;
+    const step = rowStep(this.#form);
+    return Math.ceil((end - prefixRows) / step) * step;
   }
 
-  /** Before a run: a prefix that others will read too goes to the device once. */
-  async upload({ prefix, prefixRows, isPrefixFinal = false }: StepInput): Promise<void> {
-    if (this.#devicePrefixes === null || !isPrefixFinal || prefixRows === 0) return;
-    for (const layer of prefix) {
-      const shared = view(layer, prefixRows * this.#width);
-      await this.#devicePrefixes.keep(shared, this.#tensors.over(shared, [prefixRows, this.#width]));
-    }
+  /** Before a run. */
+  async upload(input: StepInput): Promise<void> {
+    await this.#prefixes.upload(input);
   }
 
   close(): void {
-    this.#devicePrefixes?.close();
+    this.#prefixes.close();
   }
 }
 
@@ -162,11 +161,4 @@ class Int64Rows {
   set(index: number, value: number): void {
     this.#words[2 * index] = value;
   }
-}
-
-function view(values: Float32Array | undefined, length: number): Float32Array {
-  const isEnough = values !== undefined && values.length >= length;
-  // a message costs more than its check
-  if (!isEnough) invariant(false, `latents hold ${values?.length}, a step reads ${length}`);
-  return values.length === length ? values : values.subarray(0, length);
 }

@@ -1,15 +1,14 @@
 import { invariant } from '../../base/invariant.ts';
 import type { BlockBudget } from '../kv/block-budget.ts';
-import type { PageShape } from '../kv/page-shape.ts';
 import type { PageSource } from '../kv/page-source.ts';
-import { type PrefixWindow, PrefixWindows } from '../kv/prefix-window.ts';
+import { type PrefixWindow, PrefixWindows, type WindowShape } from '../kv/prefix-window.ts';
 import { type BlockLender, Slab, slabRows } from '../kv/slab.ts';
 import { blockRows } from '../ports.ts';
 import type { Sequence } from '../sequence.ts';
 import { compareUrgency } from './urgency.ts';
 
 export interface ResidentsDeps {
-  readonly shape: PageShape;
+  readonly shape: WindowShape;
   /** Own rows come in multiples of it. */
   readonly rowStep: number;
   readonly budget: BlockBudget;

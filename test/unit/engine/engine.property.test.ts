@@ -14,6 +14,7 @@ describe('Engine under random schedules', () => {
   it.each([
     { rowStep: 256, quotes: false, promptStep: 64 },
     { rowStep: 256, quotes: true, promptStep: 64 },
+    { rowStep: 256, quotes: true, promptStep: 64, rounds: true },
     { rowStep: 32, quotes: true, promptStep: null },
   ])(
     'answers every request as it would alone and undrafted, with %j',

@@ -9,6 +9,7 @@ import { addLinear } from '../layers/linear.ts';
 import { addMlp } from '../layers/mlp.ts';
 import { addExpertLayer } from '../layers/moe.ts';
 import { addRmsNorm } from '../layers/norm.ts';
+import { addRoundedShapes, type RoundedShapes, roundedBlock } from '../layers/rounded-prefix.ts';
 import { isExpertLayer, latentWidth, type ModelConfig } from '../model-config.ts';
 import { operatorsOf } from '../operators/operators-of.ts';
 import type { Provider, ProviderOperators } from '../operators/provider-operators.ts';
@@ -24,6 +25,10 @@ import type { Provider, ProviderOperators } from '../operators/provider-operator
  * | `write` | [sequences] int64 | suffix row of the first new row |
  * | `cos`, `sin` | [sequences · tokens, rope width / 2] | of each new row's position |
  * | `prefix_<layer>` | [prefix rows, width] | a multiple of 256, possibly 0 |
+ * | `rounded_keys_<layer>` | [blocks, width, 256] int8 | where `rounds`, and so are the next three: the prefix in INT8 for rows of the absorbed form; then `prefix_<layer>` has no rows. 0 blocks: it is read in float32 |
+ * | `rounded_key_steps_<layer>` | [blocks, 1, 256] | |
+ * | `rounded_values_<layer>` | [blocks, 256, latent rank] int8 | |
+ * | `rounded_value_steps_<layer>` | [blocks, 1, 1] | |
  * | `suffix_<layer>` | [sequences, suffix rows, width] | a multiple of `rowStep(form)`; new rows are not in it yet |
  * | `own_rows` | [1] int64 | where `cutsSuffix`: so many rows of each suffix are read, a multiple of `rowStep(form)` |
  * | `expand` | [1] int64 | layers in the exact form, where `expands`: 1: keys and values of each head are computed |
@@ -39,6 +44,12 @@ import type { Provider, ProviderOperators } from '../operators/provider-operator
  * `logits` [wanted, vocabulary] or [0, vocabulary], and `hidden` [wanted, hidden width] behind the final norm.
  */
 export const prefixInput = (layer: number): string => `prefix_${layer}`;
+export const roundedInputs = (layer: number): Record<'keys' | 'keySteps' | 'values' | 'valueSteps', string> => ({
+  keys: `rounded_keys_${layer}`,
+  keySteps: `rounded_key_steps_${layer}`,
+  values: `rounded_values_${layer}`,
+  valueSteps: `rounded_value_steps_${layer}`,
+});
 export const prefixBiasInput = 'prefix_bias';
 export const ownRowsInput = 'own_rows';
 export const expandInput = 'expand';
@@ -53,6 +64,8 @@ export interface LayerRange {
 export interface GraphOptions {
   readonly form: AttentionForm;
   readonly provider: Provider;
+  /** Prefixes may be given in INT8. */
+  readonly rounds: boolean;
   /** Where large constants go; null: into the graph. */
   readonly sink: ConstantSink | null;
 }
@@ -62,7 +75,7 @@ export function buildLayers(
   config: ModelConfig,
   weights: LayerWeights,
   range: LayerRange,
-  { form, provider, sink }: GraphOptions,
+  { form, provider, rounds, sink }: GraphOptions,
 ): Uint8Array {
   const graph = GraphBuilder.open('layers', sink, operatorsOf(provider).blockLevel);
   const width = latentWidth(config);
@@ -83,7 +96,7 @@ export function buildLayers(
       hidden: normed,
       queryDown: down.query,
       newRows,
-      ...addLayerInputs(graph, config, layer),
+      ...addLayerInputs(graph, config, layer, rounds),
     });
     const between = graph.op('Add', [hidden, attended]);
     hidden = graph.op('Add', [between, addFeedForward(graph, config, weights, layer, between, context.operators)]);
@@ -105,7 +118,7 @@ export function buildLayers(
 export function buildTop(
   config: ModelConfig,
   weights: LayerWeights,
-  { form, provider, sink }: GraphOptions,
+  { form, provider, rounds, sink }: GraphOptions,
 ): Uint8Array {
   const graph = GraphBuilder.open('top', sink, operatorsOf(provider).blockLevel);
   const layer = config.layers - 1;
@@ -119,7 +132,7 @@ export function buildTop(
     hidden: addInputNorm(graph, config, weights, layer, hidden),
     queryDown: null,
     newRows: graph.input('new_rows', 'float32', ['sequences', 'new_tokens', latentWidth(config)]),
-    ...addLayerInputs(graph, config, layer),
+    ...addLayerInputs(graph, config, layer, rounds),
   });
   const wanted = graph.op('Gather', [graph.op('Add', [hidden, attended]), select]);
   const output = graph.op('Add', [wanted, addFeedForward(graph, config, weights, layer, wanted, context.operators)]);
@@ -133,11 +146,22 @@ export function buildTop(
   return graph.encodeModel();
 }
 
-function addLayerInputs(graph: GraphBuilder, config: ModelConfig, layer: number) {
+function addLayerInputs(graph: GraphBuilder, config: ModelConfig, layer: number, rounds: boolean) {
   const width = latentWidth(config);
   return {
     prefix: graph.input(prefixInput(layer), 'float32', ['prefix_rows', width]),
+    rounded: rounds ? addRoundedInputs(graph, config, layer) : null,
     suffix: graph.input(suffixInput(layer), 'float32', ['sequences', 'suffix_rows', width]),
+  };
+}
+
+function addRoundedInputs(graph: GraphBuilder, config: ModelConfig, layer: number) {
+  const names = roundedInputs(layer);
+  return {
+    keys: graph.input(names.keys, 'int8', ['blocks', latentWidth(config), roundedBlock]),
+    keySteps: graph.input(names.keySteps, 'float32', ['blocks', 1, roundedBlock]),
+    values: graph.input(names.values, 'int8', ['blocks', roundedBlock, config.latentRank]),
+    valueSteps: graph.input(names.valueSteps, 'float32', ['blocks', 1, 1]),
   };
 }
 
@@ -177,6 +201,7 @@ function addContext(
   const sequences = graph.dimension(ids, 0);
   const queries = graph.op('Mul', [tokens, graph.ints([config.heads])]);
   let shapes: KeyShapes | null = null;
+  let rounded: RoundedShapes | null = null;
   return {
     ids,
     keyShapes: (prefix, keys) => {
@@ -189,6 +214,10 @@ function addContext(
         queries,
       });
       return shapes;
+    },
+    roundedShapes: (keys, suffixRows) => {
+      rounded ??= addRoundedShapes(graph, config, { sequences, queries }, keys, suffixRows);
+      return rounded;
     },
     sequences,
     tokens,

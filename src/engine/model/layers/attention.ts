@@ -1,23 +1,19 @@
-import { type GraphBuilder, intAttribute, type ValueName } from '../graph-builder.ts';
+import type { GraphBuilder, ValueName } from '../graph-builder.ts';
 import { latentWidth, type ModelConfig } from '../model-config.ts';
 import { addAbsorbedQueries, addHeadValues, addQueries, type DownRows } from './absorb.ts';
 import type { AttentionContext, AttentionForm, AttentionWeights, KeyShapes } from './attention-parts.ts';
 import { addExpandedOr } from './expanded.ts';
 import { addLinear } from './linear.ts';
+import { addMixedLatents } from './mixed-latents.ts';
 import { addRmsNorm } from './norm.ts';
-import { addRotary, softmaxScale } from './rotary.ts';
+import { addRotary } from './rotary.ts';
+import type { RoundedPrefix } from './rounded-prefix.ts';
 
 /** A suffix has a multiple of so many rows. In the fast form only to keep the number of different shapes small. */
 export function rowStep(form: AttentionForm): number {
   return form === 'exact' ? 256 : 32;
 }
 
-const keyStep = 128;
-/**
- * Below this width the step over keys of a product grows with the number of threads, up to three (64 columns or fewer of a
- * thread), so the prefix is summed as the suffix.
- */
-const wideRow = 240;
 /** Added to the score of a key that does not count: its probability is then 0. */
 export const excluded = -1e30;
 
@@ -73,6 +69,8 @@ export interface AttentionInputs {
   readonly newRows: ValueName;
   /** [prefix rows, width] */
   readonly prefix: ValueName;
+  /** Its rounded form, which rows of the absorbed form read where it is given; null: never. */
+  readonly rounded: Omit<RoundedPrefix, 'shapes'> | null;
   /** [sequences, suffix rows, width] */
   readonly suffix: ValueName;
 }
@@ -92,11 +90,16 @@ export function addAttention(
   const width = latentWidth(config);
   const keys = context.operators.addNewRows(graph, { suffix, ownRows, newRows, write, width });
   const shapes = context.keyShapes(inputs.prefix, keys);
+  const rounded =
+    inputs.rounded === null
+      ? null
+      : { ...inputs.rounded, shapes: context.roundedShapes(inputs.rounded.keys, shapes.suffixRows) };
   const addAbsorbed = (part: GraphBuilder): ValueName => {
     const absorbed = addAbsorbedQueries(part, config, form, weights.latentUp, queries);
     const mixed = addMixedLatents(part, config, form, context, {
       queries: absorbed,
       prefix: inputs.prefix,
+      rounded,
       keys,
       shapes,
     });
@@ -105,15 +108,6 @@ export function addAttention(
   const read = { queries, prefix: inputs.prefix, keys, shapes };
   const heads = addExpandedOr(graph, config, weights.expanded, context, read, addAbsorbed);
   return addLinear(graph, heads, weights.output, 'attention_output');
-}
-
-interface MixInputs {
-  /** [rows, heads · (latent + rope)] */
-  readonly queries: ValueName;
-  readonly prefix: ValueName;
-  /** [sequences, suffix rows, width], new rows in it. */
-  readonly keys: ValueName;
-  readonly shapes: KeyShapes;
 }
 
 /** What is cached of the new rows, normed latent and turned key: [sequences, tokens, width]. */
@@ -129,78 +123,4 @@ export function addLatentRows(
   const perSequence = [context.sequences, context.tokens] as const;
   const turned = addRotary(graph, graph.reshape(key, [...perSequence, ropeWidth]), context.rotary, 1, ropeWidth);
   return graph.concat([graph.reshape(normed, [...perSequence, latentRank]), turned], -1);
-}
-
-/** Probabilities over prefix and suffix times the cached rows: [sequences, queries, latent rank]. */
-function addMixedLatents(
-  graph: GraphBuilder,
-  config: ModelConfig,
-  form: AttentionForm,
-  context: AttentionContext,
-  { queries, prefix, keys, shapes }: MixInputs,
-): ValueName {
-  const width = latentWidth(config);
-  const { operators } = context;
-  const scale = softmaxScale(config);
-  const { prefixRows, suffixRows } = shapes;
-
-  const perSequence = graph.reshapeTo(queries, context.queryShape);
-  const onPrefixKeys = operators.addScores(graph, perSequence, prefix, scale, 2);
-  const prefixScores = context.prefixBias === null ? onPrefixKeys : graph.op('Add', [onPrefixKeys, context.prefixBias]);
-  const rawScores = operators.addScores(graph, perSequence, keys, scale, 3);
-  const masked = graph.op('Add', [graph.reshapeTo(rawScores, shapes.suffixByHead), shapes.mask]);
-  const suffixScores = graph.reshapeTo(masked, shapes.suffixByQuery);
-
-  const scores = graph.concat([prefixScores, suffixScores], -1);
-  const chances = graph.op('Softmax', [scores], { axis: intAttribute(-1) });
-  const [onPrefix = '', onSuffix = ''] = graph.ops('Split', [chances, shapes.parts], 2, { axis: intAttribute(-1) });
-
-  let sum: ValueName;
-  if (form === 'exact') {
-    const parts = [
-      width < wideRow
-        ? addPrefixSteps(graph, context, onPrefix, prefix, prefixRows, width)
-        : graph.op('Unsqueeze', [graph.op('MatMul', [onPrefix, prefix]), graph.ints([0])]),
-      addSuffixSteps(graph, context, onSuffix, keys, suffixRows, width),
-    ];
-    sum = graph.op('ReduceSum', [graph.concat(parts, 0), graph.ints([0])], { keepdims: intAttribute(0) });
-  } else {
-    sum = graph.op('Add', [graph.op('MatMul', [onPrefix, prefix]), graph.op('MatMul', [onSuffix, keys])]);
-  }
-  return graph.op('Slice', [sum, graph.ints([0]), graph.ints([config.latentRank]), graph.ints([-1])]);
-}
-
-/**
- * A2 for the prefix: [prefix rows / 128, sequences, queries, width]. The queries of all sequences are rows of one
- * product a step: a product that repeats its right side for each sequence is summed in another order.
- */
-function addPrefixSteps(
-  graph: GraphBuilder,
-  context: AttentionContext,
-  chances: ValueName,
-  prefix: ValueName,
-  prefixRows: ValueName,
-  width: number,
-): ValueName {
-  const steps = graph.op('Div', [prefixRows, graph.ints([keyStep])]);
-  const queryRows = graph.op('Mul', [context.sequences, context.queries]);
-  const chanceSteps = graph.transpose(graph.reshape(chances, [queryRows, steps, keyStep]), [1, 0, 2]);
-  const parts = graph.op('MatMul', [chanceSteps, graph.reshape(prefix, [steps, keyStep, width])]);
-  return graph.reshape(parts, [steps, context.sequences, context.queries, width]);
-}
-
-/** A2 for the suffix: [suffix rows / 128, sequences, queries, width], one product for each 128 keys. */
-function addSuffixSteps(
-  graph: GraphBuilder,
-  context: AttentionContext,
-  chances: ValueName,
-  keys: ValueName,
-  keyRows: ValueName,
-  width: number,
-): ValueName {
-  const steps = graph.op('Div', [keyRows, graph.ints([keyStep])]);
-  const chanceSteps = graph.reshape(chances, [context.sequences, context.queries, steps, keyStep]);
-  const keySteps = graph.reshape(keys, [context.sequences, steps, keyStep, width]);
-  const parts = graph.op('MatMul', [graph.transpose(chanceSteps, [0, 2, 1, 3]), keySteps]);
-  return graph.transpose(parts, [1, 0, 2, 3]);
 }

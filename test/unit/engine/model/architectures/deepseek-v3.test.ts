@@ -26,7 +26,7 @@ describe('the graphs of DeepSeek-V3', () => {
   it('passes on what reading a weight throws', () => {
     const config = parseModelConfig(tinyDefaults);
     const weights = new LayerWeights(config, unreadable, 'full');
-    const options = { form: 'exact', provider: 'cpu', sink: null } as const;
+    const options = { form: 'exact', provider: 'cpu', rounds: true, sink: null } as const;
     expect(() => buildLayers(config, weights, { first: 0, end: 2 }, options)).toThrow('a weight was read');
     expect(() => buildTop(config, weights, options)).toThrow('a weight was read');
   });

@@ -1,0 +1,112 @@
+import type { Tensor } from 'onnxruntime-node';
+import { invariant } from '../../base/invariant.ts';
+import { prefixBiasInput, prefixInput, roundedInputs } from '../model/architectures/deepseek-v3.ts';
+import { excluded } from '../model/layers/attention.ts';
+import { latentWidth, type ModelConfig } from '../model/model-config.ts';
+import { operatorsOf } from '../model/operators/operators-of.ts';
+import { blockRows, type RoundedLayer, type StepInput } from '../ports.ts';
+import { DevicePrefixes } from './device-prefixes.ts';
+import { LatentTensors } from './latent-tensors.ts';
+import { byteTensor, floatTensor } from './ort-session.ts';
+import type { Device } from './provider.ts';
+
+type Feeds = Record<string, Tensor>;
+const noBlocks: RoundedLayer = {
+  keys: new Int8Array(),
+  keySteps: new Float32Array(),
+  values: new Int8Array(),
+  valueSteps: new Float32Array(),
+};
+
+type PrefixInput = Pick<StepInput, 'prefix' | 'prefixRows' | 'rounded'>;
+
+/**
+ * The prefix as graphs read it: in float32, from memory or from a device, or in INT8 where it is given so and the run
+ * does not expand keys and values.
+ */
+export class PrefixFeeds {
+  readonly #width: number;
+  readonly #valueWidth: number;
+  readonly #rounds: boolean;
+  readonly #tensors = new LatentTensors();
+  /** Made once for each rounded prefix: it is read in run after run. */
+  readonly #rounded = new WeakMap<readonly RoundedLayer[], readonly Feeds[]>();
+  readonly #devicePrefixes: DevicePrefixes | null;
+  /** Stands for an empty prefix: no rows, or one that is masked. */
+  readonly #noPrefix: Tensor;
+  readonly #allowsEmpty: boolean;
+  readonly #noBlocks: readonly RoundedLayer[];
+
+  constructor(config: ModelConfig, rounds: boolean, device: Device | null) {
+    this.#width = latentWidth(config);
+    this.#valueWidth = config.latentRank;
+    this.#rounds = rounds;
+    this.#devicePrefixes = device?.keepsTensors === true ? new DevicePrefixes(device) : null;
+    this.#allowsEmpty = operatorsOf(device?.provider ?? 'cpu').allowsEmpty;
+    const rows = this.#allowsEmpty ? 0 : 1;
+    this.#noPrefix = floatTensor(new Float32Array(rows * this.#width), [rows, this.#width]);
+    this.#noBlocks = Array.from({ length: config.layers }, () => noBlocks);
+  }
+
+  /** Inputs of layers from `first` on. */
+  of({ prefix, prefixRows, rounded = null }: PrefixInput, isExpanded: boolean, first = 0): Feeds {
+    const feeds: Feeds = {};
+    const inInt8 = isExpanded || prefixRows === 0 ? null : rounded;
+    for (let layer = first; layer < prefix.length; layer++) {
+      feeds[prefixInput(layer)] = this.#floats(prefix[layer], inInt8 === null ? prefixRows : 0);
+    }
+    if (!this.#allowsEmpty) {
+      feeds[prefixBiasInput] = floatTensor(Float32Array.of(prefixRows === 0 ? excluded : 0), [1]);
+    }
+    if (this.#rounds) {
+      for (const layer of this.#roundedFeeds(inInt8 ?? this.#noBlocks).slice(first)) Object.assign(feeds, layer);
+    }
+    return feeds;
+  }
+
+  /** Before a run: a prefix that others will read too goes to the device once. */
+  async upload({ prefix, prefixRows, isPrefixFinal = false }: StepInput): Promise<void> {
+    if (this.#devicePrefixes === null || !isPrefixFinal || prefixRows === 0) return;
+    for (const layer of prefix) {
+      const shared = firstFloats(layer, prefixRows * this.#width);
+      await this.#devicePrefixes.keep(shared, this.#tensors.over(shared, [prefixRows, this.#width]));
+    }
+  }
+
+  close(): void {
+    this.#devicePrefixes?.close();
+  }
+
+  #floats(layer: Float32Array | undefined, rows: number): Tensor {
+    if (rows === 0) return this.#noPrefix;
+    const shared = firstFloats(layer, rows * this.#width);
+    return this.#devicePrefixes?.find(shared) ?? this.#tensors.over(shared, [rows, this.#width]);
+  }
+
+  #roundedFeeds(rounded: readonly RoundedLayer[]): readonly Feeds[] {
+    let feeds = this.#rounded.get(rounded);
+    if (feeds === undefined) {
+      feeds = rounded.map((layer, index) => this.#tensorsOf(layer, index));
+      this.#rounded.set(rounded, feeds);
+    }
+    return feeds;
+  }
+
+  #tensorsOf({ keys, keySteps, values, valueSteps }: RoundedLayer, layer: number): Feeds {
+    const names = roundedInputs(layer);
+    const blocks = valueSteps.length;
+    return {
+      [names.keys]: byteTensor(keys, [blocks, this.#width, blockRows]),
+      [names.keySteps]: floatTensor(keySteps, [blocks, 1, blockRows]),
+      [names.values]: byteTensor(values, [blocks, blockRows, this.#valueWidth]),
+      [names.valueSteps]: floatTensor(valueSteps, [blocks, 1, 1]),
+    };
+  }
+}
+
+export function firstFloats(values: Float32Array | undefined, length: number): Float32Array {
+  const isEnough = values !== undefined && values.length >= length;
+  // a message costs more than its check
+  if (!isEnough) invariant(false, `latents hold ${values?.length}, a step reads ${length}`);
+  return values.length === length ? values : values.subarray(0, length);
+}
