@@ -17,7 +17,7 @@ export const blockRows = 256;
 /** One float32 array a layer, of rows `latentWidth` wide. */
 export type LatentLayers = readonly Float32Array[];
 
-/** One layer of a prefix in INT8, `blocks` of 256 rows, as rows of the absorbed form read it. */
+/** One layer of a prefix in INT8, `blocks` of 256 rows, as rows of answers read it. */
 export interface RoundedLayer {
   /** `[blocks, latentWidth, 256]` */
   readonly keys: Int8Array;
@@ -74,6 +74,13 @@ export interface StepOutput {
   readonly latents: Float32Array;
 }
 
+export interface PrefixRounding {
+  /** Of 256 rows of all layers. */
+  readonly blockBytes: number;
+  /** @param prefix at least `rows` rows, whole blocks: they will not change any more */
+  round(prefix: LatentLayers, rows: number): Promise<readonly RoundedLayer[]>;
+}
+
 export interface ModelRunner {
   readonly layers: number;
   readonly latentWidth: number;
@@ -89,8 +96,8 @@ export interface ModelRunner {
    * as `isPrompt`, so many of one sequence at a time or a multiple of that.
    */
   readonly promptStep: number | null;
-  /** Prefixes are read in INT8 where they are given so, of the latents' first `valueWidth` columns as values; null: never. */
-  readonly rounding: { readonly valueWidth: number } | null;
+  /** Prefixes are read in INT8 where they are given so; null: never. */
+  readonly rounding: PrefixRounding | null;
   /** sha256 over what decides the bits of a row: weights, graph form, precision, provider, runtime version, CPU features. */
   readonly digest: string;
   /** Milliseconds spent inside the runtime so far. */

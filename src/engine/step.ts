@@ -82,7 +82,7 @@ export async function advanceMembers(
     prefix: window.buffer.view(window.rows),
     prefixRows: window.rows,
     isPrefixFinal: true,
-    rounded: window.rounded(),
+    rounded: await window.rounded(),
     suffix: slab.view(first.slot, members.length),
     suffixRows: slab.rows,
     isPrompt: promptRows > 0,

@@ -1,6 +1,5 @@
 import { AppError } from '../base/errors.ts';
 import { LatentBuffer, roundRows } from './kv/latent-buffer.ts';
-import { roundLatents } from './kv/rounded-latents.ts';
 import type { ReferenceCase } from './model/reference-case.ts';
 import { blockRows, type ModelRunner, type RoundedLayer } from './ports.ts';
 
@@ -82,7 +81,7 @@ export class VerifySequence {
       sequences: [{ tokenIds, start, wanted: tokenIds.length }],
       prefix: this.#prefix.view(prefixRows),
       prefixRows,
-      rounded: isPrefix ? null : this.#roundPrefix(),
+      rounded: isPrefix ? null : await this.#roundPrefix(),
       suffix: this.#suffix.view(suffixRows, 0, this.#runner.rowStep),
       suffixRows,
       head: true,
@@ -93,11 +92,10 @@ export class VerifySequence {
     return logits;
   }
 
-  #roundPrefix(): readonly RoundedLayer[] | null {
-    const { layers, latentWidth, rounding } = this.#runner;
+  async #roundPrefix(): Promise<readonly RoundedLayer[] | null> {
+    const { rounding } = this.#runner;
     if (!this.#readsRounded || rounding === null || this.#prefixRows === 0) return null;
-    const shape = { layers, latentWidth, valueWidth: rounding.valueWidth };
-    this.#rounded ??= roundLatents(shape, this.#prefix.view(this.#prefixRows), this.#prefixRows / blockRows);
+    this.#rounded ??= await rounding.round(this.#prefix.view(this.#prefixRows), this.#prefixRows);
     return this.#rounded;
   }
 }

@@ -3,7 +3,6 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { LatentBuffer } from '../../src/engine/kv/latent-buffer.ts';
-import { roundLatents } from '../../src/engine/kv/rounded-latents.ts';
 import { blockRows, type ModelRunner, type RoundedLayer, type StepInput } from '../../src/engine/ports.ts';
 import { hasExactInt8 } from '../../src/engine/runtime/cpu-features.ts';
 import { openOrtRunner } from '../../src/engine/runtime/ort-runner.ts';
@@ -32,7 +31,7 @@ interface Prefix {
 /** A prefix as a prompt is read, and in INT8. */
 async function readPrefix(runner: ModelRunner): Promise<Prefix> {
   const { layers, latentWidth } = runner;
-  const valueWidth = runner.rounding?.valueWidth ?? expect.fail('the runner rounds nothing');
+  const rounding = runner.rounding ?? expect.fail('the runner rounds nothing');
   const floats = new LatentBuffer(layers, latentWidth, prefixRows);
   for (let start = 0; start < prefixRows; start += blockRows) {
     const { latents } = await runner.run({
@@ -46,8 +45,7 @@ async function readPrefix(runner: ModelRunner): Promise<Prefix> {
     });
     floats.store(start, blockRows, latents);
   }
-  const blocks = prefixRows / blockRows;
-  return { floats, rounded: roundLatents({ layers, latentWidth, valueWidth }, floats.view(prefixRows), blocks) };
+  return { floats, rounded: await rounding.round(floats.view(prefixRows), prefixRows) };
 }
 
 /** Logits and latents of an answer of 300 tokens behind the prefix, in runs of so many tokens. */

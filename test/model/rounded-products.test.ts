@@ -1,23 +1,14 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { roundLatents } from '../../src/engine/kv/rounded-latents.ts';
+import { describe, expect, it } from 'vitest';
 import { GraphBuilder, type ValueName } from '../../src/engine/model/graph-builder.ts';
 import { addRoundedScores, addRoundedShapes, addRoundedSum } from '../../src/engine/model/layers/rounded-prefix.ts';
 import { parseModelConfig } from '../../src/engine/model/model-config.ts';
 import { blockRows } from '../../src/engine/ports.ts';
 import { hasExactInt8 } from '../../src/engine/runtime/cpu-features.ts';
 import { byteTensor, floatTensor, openOrtSession } from '../../src/engine/runtime/ort-session.ts';
+import { SessionRounding } from '../../src/engine/runtime/prefix-rounding.ts';
 import { tinyDefaults } from '../support/tiny-checkpoint.ts';
 
 /** The graph's products against whole numbers summed in plain code. */
-
-let root = '';
-beforeAll(() => {
-  root = mkdtempSync(join(tmpdir(), 'quire-products-'));
-});
-afterAll(() => rmSync(root, { recursive: true, force: true }));
 
 const [width, rank, blocks, sequences, queries] = [40, 32, 3, 2, 5];
 const rows = blocks * blockRows;
@@ -28,7 +19,9 @@ const config = parseModelConfig({ ...tinyDefaults, kv_lora_rank: rank, qk_rope_h
 const latents = Float32Array.from({ length: rows * width }, (_, at) =>
   at < width ? 0 : Math.sin(at * 1.7) * (1 + (at % 97)) + 20,
 );
-const [layer = expect.fail()] = roundLatents({ layers: 1, latentWidth: width, valueWidth: rank }, [latents], blocks);
+const rounding = await SessionRounding.open(config, 2);
+const [layer = expect.fail()] = await rounding.round([latents], rows);
+await rounding.close();
 const query = Float32Array.from(
   { length: sequences * queries * width },
   (_, at) => Math.cos(at * 2.3) * (1 + (at % 7)),
@@ -57,9 +50,7 @@ async function runGraph(shares: Float32Array): Promise<{ readonly scores: Float3
   graph.output(addRoundedScores(graph, prefix, asked, scale), 'float32', [sequences, queries, rows], 'scores');
   const sums = addRoundedSum(graph, prefix, floats('shares', [sequences, queries, rows]));
   graph.output(sums, 'float32', [sequences, queries, rank], 'sums');
-  const path = join(root, 'products.onnx');
-  writeFileSync(path, graph.encodeModel());
-  const session = await openOrtSession(path, { threads: 2 });
+  const session = await openOrtSession(graph.encodeModel(), { threads: 2 });
   const outputs = await session.run({
     query: floatTensor(query, [sequences, queries, width]),
     shares: floatTensor(shares, [sequences, queries, rows]),

@@ -1,26 +1,21 @@
 import { invariant } from '../../base/invariant.ts';
-import { blockRows, type RoundedLayer } from '../ports.ts';
+import { blockRows, type PrefixRounding, type RoundedLayer } from '../ports.ts';
 import type { BlockBudget } from './block-budget.ts';
 import { LatentBuffer } from './latent-buffer.ts';
 import { type PageShape, pageBytes } from './page-shape.ts';
 import type { PageSource } from './page-source.ts';
-import { type RoundedShape, roundedBlockBytes, roundLatents } from './rounded-latents.ts';
 
 const owner = 'prefix windows';
 
 export interface WindowShape extends PageShape {
-  /** Complete windows are kept in INT8 too (`ModelRunner.rounding`); null: they are not. */
-  readonly rounding: { readonly valueWidth: number } | null;
+  /** Complete windows are kept in INT8 too; null: they are not. */
+  readonly rounding: PrefixRounding | null;
 }
 
 /** Of the ledger, for a window of so many blocks. */
 function windowBlocks(shape: WindowShape, blocks: number): number {
-  const rounded = roundedShape(shape);
-  return blocks + (rounded === null ? 0 : Math.ceil((blocks * roundedBlockBytes(rounded)) / pageBytes(shape)));
-}
-
-function roundedShape({ layers, latentWidth, rounding }: WindowShape): RoundedShape | null {
-  return rounding === null ? null : { layers, latentWidth, valueWidth: rounding.valueWidth };
+  const { rounding } = shape;
+  return blocks + (rounding === null ? 0 : Math.ceil((blocks * rounding.blockBytes) / pageBytes(shape)));
 }
 
 /**
@@ -69,11 +64,11 @@ export class PrefixWindow {
   }
 
   /** All its rows in INT8, made when they are first asked for; null: there are none, or nobody reads them so. */
-  rounded(): readonly RoundedLayer[] | null {
-    const shape = roundedShape(this.#shape);
-    if (shape === null || this.rows === 0) return null;
+  async rounded(): Promise<readonly RoundedLayer[] | null> {
+    const { rounding } = this.#shape;
+    if (rounding === null || this.rows === 0) return null;
     invariant(this.isReady, `a window is rounded with ${this.readyRows} of ${this.rows} rows`);
-    this.#rounded ??= roundLatents(shape, this.buffer.view(this.rows), this.names.length);
+    this.#rounded ??= await rounding.round(this.buffer.view(this.rows), this.rows);
     return this.#rounded;
   }
 }

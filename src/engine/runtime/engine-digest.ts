@@ -13,11 +13,20 @@ const freeThreads = 3;
  * checkpoints. Devices do not tell their make to Node: two of different make differ in rounding, which is not
  * promised to be equal there.
  * @param graphs digest of all graphs and weights
+ * @param rounding of the graph that rounds prefixes to INT8; null: none is
  */
-export function engineDigest(graphs: string, threads: number, provider: Provider): string {
+export function engineDigest(
+  graphs: string,
+  {
+    threads,
+    provider,
+    rounding,
+  }: { readonly threads: number; readonly provider: Provider; readonly rounding: string | null },
+): string {
   const parts = {
-    version: 3,
+    version: 4,
     graphs,
+    rounding,
     provider,
     runtime: runtimeVersion(),
     cpu: cpuFeatures(),

@@ -10,12 +10,13 @@ import { type LoadedModel, loadModelFolder } from '../model/load-model.ts';
 import { latentWidth, type ModelConfig } from '../model/model-config.ts';
 import { operatorsOf } from '../model/operators/operators-of.ts';
 import type { Provider } from '../model/operators/provider-operators.ts';
-import { blockRows, type ModelRunner, type StepInput, type StepOutput } from '../ports.ts';
+import { blockRows, type ModelRunner, type PrefixRounding, type StepInput, type StepOutput } from '../ports.ts';
 import { hasExactInt8 } from './cpu-features.ts';
 import { engineDigest } from './engine-digest.ts';
 import { type OpenGraphs, openGraphs } from './open-graphs.ts';
-import { floatTensor, intTensor, type OrtFeeds, type OrtSession } from './ort-session.ts';
+import { floatTensor, intTensor } from './ort-session.ts';
 import { partRows } from './part-rows.ts';
+import { SessionRounding } from './prefix-rounding.ts';
 import { Device } from './provider.ts';
 import { joinFloats, longestOf, runInParts } from './run-in-parts.ts';
 import { planStages } from './stage-plan.ts';
@@ -74,9 +75,10 @@ export async function openOrtRunner(model: string | LoadedModel, options: OrtRun
       preparedFolder,
       log,
     });
-    const digest = engineDigest(graphs.digest, threads, provider);
+    const rounding = rounds ? await SessionRounding.open(loaded.config, threads) : null;
+    const digest = engineDigest(graphs.digest, { threads, provider, rounding: rounding?.digest ?? null });
     const maxScores = options.maxScores ?? defaultMaxScores;
-    return new OrtRunner(loaded.config, { graphs, form, rounds, digest, maxScores, device });
+    return new OrtRunner(loaded.config, { graphs, form, rounding, digest, maxScores, device });
   } catch (error) {
     await device?.close();
     throw error;
@@ -88,7 +90,7 @@ export async function openOrtRunner(model: string | LoadedModel, options: OrtRun
 interface RunnerParts {
   readonly graphs: OpenGraphs;
   readonly form: AttentionForm;
-  readonly rounds: boolean;
+  readonly rounding: SessionRounding | null;
   readonly digest: string;
   readonly maxScores: number;
   readonly device: Device | null;
@@ -103,17 +105,18 @@ class OrtRunner implements CheckpointRunner {
   readonly rowStep: number;
   readonly bulkTokens: number | null;
   readonly promptStep: number | null;
-  readonly rounding: { readonly valueWidth: number } | null;
+  readonly rounding: PrefixRounding | null;
   readonly digest: string;
   readonly weightsDigest: string;
   readonly #graphs: OpenGraphs;
   readonly #heads: number;
   readonly #maxScores: number;
   readonly #device: Device | null;
+  readonly #rounding: SessionRounding | null;
   readonly #feeds: StepFeeds;
   #runMs = 0;
 
-  constructor(config: ModelConfig, { graphs, form, rounds, digest, maxScores, device }: RunnerParts) {
+  constructor(config: ModelConfig, { graphs, form, rounding, digest, maxScores, device }: RunnerParts) {
     this.layers = config.layers;
     this.latentWidth = latentWidth(config);
     this.hiddenWidth = config.hiddenWidth;
@@ -123,14 +126,21 @@ class OrtRunner implements CheckpointRunner {
     const { expands } = operatorsOf(device?.provider ?? 'cpu');
     this.bulkTokens = expands ? 2 * expandedRows : null;
     this.promptStep = expands && form === 'exact' ? promptStep : null;
-    this.rounding = rounds ? { valueWidth: config.latentRank } : null;
+    this.#rounding = rounding;
+    this.rounding =
+      rounding === null
+        ? null
+        : {
+            blockBytes: rounding.blockBytes,
+            round: (prefix, rows) => this.#time(() => rounding.round(prefix, rows)),
+          };
     this.digest = digest;
     this.weightsDigest = graphs.weightsDigest;
     this.#graphs = graphs;
     this.#heads = config.heads;
     this.#maxScores = maxScores;
     this.#device = device;
-    this.#feeds = new StepFeeds(config, { form, rounds, device });
+    this.#feeds = new StepFeeds(config, { form, rounds: rounding !== null, device });
   }
 
   get runMs(): number {
@@ -151,6 +161,7 @@ class OrtRunner implements CheckpointRunner {
   async close(): Promise<void> {
     this.#feeds.close();
     for (const session of [...this.#graphs.stages, this.#graphs.top]) await session.close();
+    await this.#rounding?.close();
     await this.#device?.close();
   }
 
@@ -161,7 +172,7 @@ class OrtRunner implements CheckpointRunner {
     let hidden: Tensor | undefined;
     for (const session of this.#graphs.stages) {
       if (hidden !== undefined) feeds['hidden_in'] = hidden;
-      const outputs = await this.#time(session, feeds);
+      const outputs = await this.#time(() => session.run(feeds));
       hidden?.dispose();
       hidden = outputs['hidden'];
       latents.push(floatsOf(outputs['latents']));
@@ -187,16 +198,17 @@ class OrtRunner implements CheckpointRunner {
     feeds['hidden_in'] = hidden;
     feeds['new_rows'] = floatTensor(newRows, [sequences.length, tokens, this.latentWidth]);
     feeds['head'] = intTensor(BigInt64Array.of(hasHead ? 1n : 0n), [1]);
-    const outputs = await this.#time(this.#graphs.top, { ...feeds, ...this.#feeds.ofTop(input) });
+    const topFeeds = { ...feeds, ...this.#feeds.ofTop(input) };
+    const outputs = await this.#time(() => this.#graphs.top.run(topFeeds));
     const logits = input.head ? floatsOf(outputs['logits']) : new Float32Array();
     return { logits, hidden: floatsOf(outputs['hidden']) };
   }
 
-  async #time(session: OrtSession, feeds: OrtFeeds): Promise<Readonly<Record<string, Tensor>>> {
+  async #time<Result>(run: () => Promise<Result>): Promise<Result> {
     const startMs = performance.now();
-    const outputs = await session.run(feeds);
+    const result = await run();
     this.#runMs += performance.now() - startMs;
-    return outputs;
+    return result;
   }
 
   #check({ sequences, prefix, prefixRows, suffix, suffixRows }: StepInput): void {

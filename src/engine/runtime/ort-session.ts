@@ -57,10 +57,10 @@ const spinMicroseconds = 40;
 export const weightsFileOf = (modelPath: string): string => modelPath.replace(/\.onnx$/, '.weights');
 
 /**
- * Loads a model file.
+ * Loads a model: a file, or the bytes of a small one.
  * Throws `capacity.model-too-large` when memory runs out, otherwise `bug.invariant`: the graph is our own.
  */
-export async function openOrtSession(path: string, options: OrtSessionOptions): Promise<OrtSession> {
+export async function openOrtSession(model: string | Uint8Array, options: OrtSessionOptions): Promise<OrtSession> {
   // with cores to spare they spin as long as the runtime likes
   const spinning =
     options.threads >= availableParallelism()
@@ -76,7 +76,7 @@ export async function openOrtSession(path: string, options: OrtSessionOptions): 
           optimized_model_external_initializers_min_size_in_bytes: '64',
         };
   try {
-    const session = await InferenceSession.create(path, {
+    const sessionOptions: InferenceSession.SessionOptions = {
       executionProviders: provider === 'cpu' ? ['cpu'] : [provider, 'cpu'],
       intraOpNumThreads: options.threads,
       interOpNumThreads: 1,
@@ -90,8 +90,12 @@ export async function openOrtSession(path: string, options: OrtSessionOptions): 
       logSeverityLevel: 3,
       // behind a run nobody spins: each session has threads of its own, and the next graph needs the cores
       extra: { session: { intra_op: spinning, force_spinning_stop: '1', ...saving } },
-    });
-    return new OrtSession(session);
+    };
+    const opening =
+      typeof model === 'string'
+        ? InferenceSession.create(model, sessionOptions)
+        : InferenceSession.create(model, sessionOptions);
+    return new OrtSession(await opening);
   } catch (error) {
     throw runtimeError('onnxruntime refused the model', error);
   }

@@ -4,7 +4,7 @@ import { elementTypes } from '../onnx-proto.ts';
 import type { AttentionContext } from './attention-parts.ts';
 
 /**
- * Attention over a prefix in INT8: its latents were rounded when it was complete (`kv/rounded-prefix.ts`), queries and
+ * Attention over a prefix in INT8: its latents were rounded when it was complete (`rounding-graph.ts`), queries and
  * shares are rounded here, and products and their sums are whole numbers, exact in any order. So a row has the same
  * bits whatever runs beside it, and of a long prefix a quarter of the bytes is read.
  *
@@ -29,10 +29,12 @@ export interface RoundedShapes {
   readonly isRounded: ValueName;
   /** [prefix rows, suffix rows] */
   readonly parts: ValueName;
-  /** Shapes, where queries are those of all sequences: [queries, width], [queries, prefix rows], [queries, blocks, 256]. */
+  /** Shapes, where queries are those of all sequences: [queries, width] and [queries, prefix rows]. */
   readonly queryRows: ValueName;
   readonly shareRows: ValueName;
+  /** Shapes: [queries, blocks, 256] and [queries, blocks, 1]. */
   readonly shareBlocks: ValueName;
+  readonly shareSizes: ValueName;
   /** Shapes: [sequences, queries of one, prefix rows] and [sequences, queries of one, latent rank]. */
   readonly scores: ValueName;
   readonly sums: ValueName;
@@ -46,7 +48,7 @@ export const shareSteps = 255;
 /** Zero of queries, whose steps are unsigned. */
 const offset = 128;
 /** Stands for the largest of a row that is all zero. */
-const smallest = 1e-30;
+export const smallestRounded = 1e-30;
 
 export function addRoundedShapes(
   graph: GraphBuilder,
@@ -64,6 +66,7 @@ export function addRoundedShapes(
     queryRows: graph.shape([all, latentWidth(config)]),
     shareRows: graph.shape([all, rows]),
     shareBlocks: graph.shape([all, blocks, roundedBlock]),
+    shareSizes: graph.shape([all, blocks, 1]),
     scores: graph.shape([sequences, queries, rows]),
     sums: graph.shape([sequences, queries, config.latentRank]),
   };
@@ -77,7 +80,7 @@ export function addRoundedScores(
   scale: number,
 ): ValueName {
   const rows = graph.reshapeTo(queries, shapes.queryRows);
-  const largest = addLargest(graph, graph.op('Abs', [rows]), 1);
+  const largest = addLargest(graph, graph.op('Abs', [rows]));
   const inSteps = graph.op('Mul', [rows, graph.op('Div', [graph.scalar(latentSteps), largest])]);
   // the product wants unsigned rows; cutting off what is behind the point rounds, since all are positive
   const rounded = addCast(graph, graph.op('Add', [inSteps, graph.scalar(offset + 0.5)]), 'uint8');
@@ -99,19 +102,22 @@ export function addRoundedSum(
   { values, valueSteps, shapes }: RoundedPrefix,
   shares: ValueName,
 ): ValueName {
-  const byBlock = graph.reshapeTo(shares, shapes.shareBlocks);
-  const largest = addLargest(graph, byBlock, 2);
-  const inSteps = graph.op('Mul', [byBlock, graph.op('Div', [graph.scalar(shareSteps), largest])]);
-  const rounded = addCast(graph, graph.op('Round', [inSteps]), 'uint8');
-  const products = graph.op('MatMulInteger', [graph.transpose(rounded, [1, 0, 2]), values]);
-  const step = graph.op('Mul', [graph.transpose(largest, [1, 0, 2]), valueSteps]);
-  const parts = graph.op('Mul', [addCast(graph, products, 'float32'), step]);
+  const inBlocks = graph.reshape(shares, [-1, roundedBlock]);
+  const largest = addLargest(graph, inBlocks);
+  const steps = graph.op('Squeeze', [graph.op('Mul', [largest, graph.scalar(1 / shareSteps)]), graph.ints([1])]);
+  const attributes = { axis: intAttribute(0), output_dtype: intAttribute(elementTypes.uint8) };
+  const rounded = graph.op('QuantizeLinear', [inBlocks, steps], attributes);
+  const byBlock = graph.transpose(graph.reshapeTo(rounded, shapes.shareBlocks), [1, 0, 2]);
+  const products = addCast(graph, graph.op('MatMulInteger', [byBlock, values]), 'float32');
+  const largestByBlock = graph.transpose(graph.reshapeTo(largest, shapes.shareSizes), [1, 0, 2]);
+  const parts = graph.op('Mul', [products, graph.op('Mul', [largestByBlock, valueSteps])]);
   const sum = graph.op('ReduceSum', [parts, graph.ints([0])], { keepdims: intAttribute(0) });
   return graph.reshapeTo(sum, shapes.sums);
 }
 
-function addLargest(graph: GraphBuilder, values: ValueName, axis: number): ValueName {
-  return graph.op('Max', [graph.op('ReduceMax', [values, graph.ints([axis])]), graph.scalar(smallest)]);
+/** Of each row, [rows, 1]. */
+function addLargest(graph: GraphBuilder, rows: ValueName): ValueName {
+  return graph.op('Max', [graph.op('ReduceMax', [rows, graph.ints([1])]), graph.scalar(smallestRounded)]);
 }
 
 function addCast(graph: GraphBuilder, value: ValueName, type: 'float32' | 'uint8'): ValueName {
