@@ -58,6 +58,7 @@ export async function advanceMembers(
   const [first] = members;
   if (first === undefined || first.residence === null) return { tokens: 0, rows: 0, walks: [] };
   const { window, slab } = first.residence;
+  const rounded = await window.rounded();
   const room = roomOf(members);
   const promptRows = first.pendingPromptRows;
   const width =
@@ -82,7 +83,7 @@ export async function advanceMembers(
     prefix: window.buffer.view(window.rows),
     prefixRows: window.rows,
     isPrefixFinal: true,
-    rounded: await window.rounded(),
+    rounded,
     suffix: slab.view(first.slot, members.length),
     suffixRows: slab.rows,
     isPrompt: promptRows > 0,
