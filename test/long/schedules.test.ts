@@ -42,10 +42,13 @@ describe('the engine under random schedules', () => {
       let tried = 0;
       const runners = (
         [
-          [256, 64],
-          [32, null],
+          [256, 64, false],
+          [256, 64, true],
+          [32, null, false],
         ] as const
-      ).map(([rowStep, promptStep]) => openFakeRunner({ vocabularySize: byteVocabulary, rowStep, promptStep }));
+      ).map(([rowStep, promptStep, rounds]) =>
+        openFakeRunner({ vocabularySize: byteVocabulary, rowStep, promptStep, rounds }),
+      );
       const property = fc.asyncProperty(fc.constantFrom(...runners), schedules, async (runner, schedule) => {
         tried++;
         await checkSchedule(runner, schedule);
