@@ -49,8 +49,9 @@ export async function measureInt4Loss(
   } finally {
     await runner.close();
   }
-  const { rounded, float } = { rounded: behind.rounded.total, float: behind.float.total };
-  return { ...all.total, behindRounded: rounded.positions === 0 ? null : { rounded, float }, sameBits };
+  const rounded = behind.rounded.total;
+  const behindRounded = rounded.positions === 0 ? null : { rounded, float: behind.float.total };
+  return { ...all.total, behindRounded, sameBits };
 }
 
 function run(

@@ -11,14 +11,14 @@ import { byteTensor, floatTensor } from './ort-session.ts';
 import type { Device } from './provider.ts';
 
 type Feeds = Record<string, Tensor>;
+type PrefixInput = Pick<StepInput, 'prefix' | 'prefixRows' | 'rounded'>;
+
 const noBlocks: RoundedLayer = {
   keys: new Int8Array(),
   keySteps: new Float32Array(),
   values: new Int8Array(),
   valueSteps: new Float32Array(),
 };
-
-type PrefixInput = Pick<StepInput, 'prefix' | 'prefixRows' | 'rounded'>;
 
 /**
  * The prefix as graphs read it: in float32, from memory or from a device, or in INT8 where it is given so and the run
@@ -28,6 +28,7 @@ export class PrefixFeeds {
   readonly #width: number;
   readonly #valueWidth: number;
   readonly #rounds: boolean;
+  readonly #names: readonly string[];
   readonly #tensors = new LatentTensors();
   /** Made once for each rounded prefix: it is read in run after run. */
   readonly #rounded = new WeakMap<readonly RoundedLayer[], readonly Feeds[]>();
@@ -45,6 +46,7 @@ export class PrefixFeeds {
     this.#allowsEmpty = operatorsOf(device?.provider ?? 'cpu').allowsEmpty;
     const rows = this.#allowsEmpty ? 0 : 1;
     this.#noPrefix = floatTensor(new Float32Array(rows * this.#width), [rows, this.#width]);
+    this.#names = Array.from({ length: config.layers }, (_, layer) => prefixInput(layer));
     this.#noBlocks = Array.from({ length: config.layers }, () => noBlocks);
   }
 
@@ -52,14 +54,13 @@ export class PrefixFeeds {
   of({ prefix, prefixRows, rounded = null }: PrefixInput, isExpanded: boolean, first = 0): Feeds {
     const feeds: Feeds = {};
     const inInt8 = isExpanded || prefixRows === 0 ? null : rounded;
+    const inBlocks = this.#rounds ? this.#roundedFeeds(inInt8 ?? this.#noBlocks) : [];
     for (let layer = first; layer < prefix.length; layer++) {
-      feeds[prefixInput(layer)] = this.#floats(prefix[layer], inInt8 === null ? prefixRows : 0);
+      feeds[this.#names[layer] ?? ''] = this.#floats(prefix[layer], inInt8 === null ? prefixRows : 0);
+      Object.assign(feeds, inBlocks[layer]);
     }
     if (!this.#allowsEmpty) {
       feeds[prefixBiasInput] = floatTensor(Float32Array.of(prefixRows === 0 ? excluded : 0), [1]);
-    }
-    if (this.#rounds) {
-      for (const layer of this.#roundedFeeds(inInt8 ?? this.#noBlocks).slice(first)) Object.assign(feeds, layer);
     }
     return feeds;
   }
