@@ -1,7 +1,6 @@
 import { type GraphBuilder, intAttribute, microsoftDomain, type ValueName } from '../graph-builder.ts';
 import { latentWidth, type ModelConfig } from '../model-config.ts';
 import { elementTypes } from '../onnx-proto.ts';
-import type { AttentionContext } from './attention-parts.ts';
 
 /**
  * Attention over a prefix in INT8: its latents were rounded when it was complete (`rounding-graph.ts`), queries and
@@ -50,10 +49,16 @@ const offset = 128;
 /** Stands for the largest of a row that is all zero. */
 export const smallestRounded = 1e-30;
 
+/** One-element vectors: sequences, and queries of one. */
+interface QueryCounts {
+  readonly sequences: ValueName;
+  readonly queries: ValueName;
+}
+
 export function addRoundedShapes(
   graph: GraphBuilder,
   config: Pick<ModelConfig, 'latentRank' | 'ropeWidth'>,
-  { sequences, queries }: Pick<AttentionContext, 'sequences' | 'queries'>,
+  { sequences, queries }: QueryCounts,
   keys: ValueName,
   suffixRows: ValueName,
 ): RoundedShapes {
