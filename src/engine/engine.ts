@@ -61,8 +61,9 @@ interface Settle {
 export class Engine implements EngineService {
   readonly #deps: EngineDeps;
   /**
-   * A third of the memory is the most that one sequence may fill: its own rows are held two and a half times while they
-   * move to a longer slab. Half of that is for the one embedding that may be in work beside it.
+   * A third of the memory is the most that one sequence may fill, a quarter where own blocks are held in INT8 too: its
+   * own rows are held two and a third times while they move to a longer slab. Half of that is for the one embedding that
+   * may be in work beside it.
    */
   readonly #limits: EncodeLimits;
   readonly #counters: EngineCounters;
@@ -80,8 +81,8 @@ export class Engine implements EngineService {
   constructor(deps: EngineDeps, options: EngineOptions) {
     const { runner, budget, nowMs } = deps;
     this.#deps = deps;
-    const thirds = Math.floor(budget.total / 3);
-    this.#limits = { windowTokens: runner.contextTokens, memoryTokens: thirds * blockRows };
+    const share = Math.floor(budget.total / (runner.rounding === null ? 3 : 4));
+    this.#limits = { windowTokens: runner.contextTokens, memoryTokens: share * blockRows };
     this.#counters = new EngineCounters(() => runner.runMs);
     this.#drafter = deps.drafter ?? (options.draftTokens > 0 ? new LookupDrafter(options.draftTokens) : noDrafts);
     const pages = new PageSource(deps.cache, deps.tier);
@@ -189,8 +190,6 @@ export class Engine implements EngineService {
     const encoded = encodeRequest(tokenizer, request, this.#limits);
     const answer = openAnswer(this.#deps, request, encoded);
     const promptFormRows = runner.promptStep === null ? 0 : encoded.blockedRows;
-    // without equal bits for every schedule, pages serve whoever comes
-    const roundedRows = runner.promptStep === null || runner.rounding === null ? 0 : encoded.splitRows;
     if (request.resume !== null) restoreAnswer(answer, request.resume, encoded);
     return new Sequence({
       request,
@@ -198,7 +197,7 @@ export class Engine implements EngineService {
       encoded,
       answer,
       promptFormRows,
-      chain: new PageChain(runner.digest, request.tenant, promptFormRows, roundedRows),
+      chain: new PageChain(runner.digest, request.tenant, promptFormRows),
       engineDigest: runner.digest,
       arrival: this.#arrivals++,
       prefixKey: prefixKeyOf(request),

@@ -17,7 +17,7 @@ export const blockRows = 256;
 /** One float32 array a layer, of rows `latentWidth` wide. */
 export type LatentLayers = readonly Float32Array[];
 
-/** One layer of a prefix in INT8, `blocks` of 256 rows, as rows of answers read it. */
+/** One layer of rows in INT8, `blocks` of 256, as rows of answers read them. */
 export interface RoundedLayer {
   /** `[blocks, latentWidth, 256]` */
   readonly keys: Int8Array;
@@ -27,6 +27,14 @@ export interface RoundedLayer {
   readonly values: Int8Array;
   /** `[blocks]`: the same of a block's values, times that of shares of attention. */
   readonly valueSteps: Float32Array;
+}
+
+/** Whole blocks of sequences' own rows in INT8. */
+export interface OwnBlocks {
+  /** Those of all sequences, in any order; others may be among them. */
+  readonly layers: readonly RoundedLayer[];
+  /** Of each sequence, its first blocks in the order of their rows: which of them they are. */
+  readonly places: readonly (readonly number[])[];
 }
 
 /** New rows [start, start + tokenIds.length) of one sequence. */
@@ -52,9 +60,15 @@ export interface StepInput {
   readonly isPrefixFinal?: boolean;
   /**
    * The whole prefix in INT8, where the runner has `rounding`: rows of answers read it in place of `prefix`, and get
-   * other bits. Left out or null: they read `prefix`.
+   * other bits. Left out or null: they read `prefix`, and then no own blocks in INT8.
    */
   readonly rounded?: readonly RoundedLayer[] | null;
+  /**
+   * Own blocks that rows of answers read in INT8 in place of `suffix`, where the runner has `rounding`. For equal bits
+   * whatever the schedule, of each sequence all blocks before the one its new rows are in, and all that are wanted in
+   * that block. Left out or null: they read `suffix`.
+   */
+  readonly ownBlocks?: OwnBlocks | null;
   /** `[sequences or more, suffixRows, latentWidth]` */
   readonly suffix: LatentLayers;
   /** A multiple of the runner's `rowStep`, at least one. */
@@ -74,11 +88,11 @@ export interface StepOutput {
   readonly latents: Float32Array;
 }
 
-export interface PrefixRounding {
+export interface LatentRounding {
   /** Of 256 rows of all layers. */
   readonly blockBytes: number;
-  /** @param prefix at least `rows` rows, whole blocks: they will not change any more */
-  round(prefix: LatentLayers, rows: number): Promise<readonly RoundedLayer[]>;
+  /** @param latents at least `rows` rows, whole blocks: they will not change any more */
+  round(latents: LatentLayers, rows: number): Promise<readonly RoundedLayer[]>;
 }
 
 export interface ModelRunner {
@@ -96,8 +110,8 @@ export interface ModelRunner {
    * as `isPrompt`, so many of one sequence at a time or a multiple of that.
    */
   readonly promptStep: number | null;
-  /** Prefixes are read in INT8 where they are given so; null: never. */
-  readonly rounding: PrefixRounding | null;
+  /** Whole blocks are read in INT8 where they are given so; null: never. */
+  readonly rounding: LatentRounding | null;
   /** sha256 over what decides the bits of a row: weights, graph form, precision, provider, runtime version, CPU features. */
   readonly digest: string;
   /** Milliseconds spent inside the runtime so far. */

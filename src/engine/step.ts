@@ -1,7 +1,8 @@
+import { invariant } from '../base/invariant.ts';
 import { extendRows } from './extend-rows.ts';
 import type { PageSource } from './kv/page-source.ts';
 import type { PrefixWindow, PrefixWindows } from './kv/prefix-window.ts';
-import type { ModelRunner } from './ports.ts';
+import { blockRows, type ModelRunner } from './ports.ts';
 import { RowWalk } from './row-walk.ts';
 import type { Sequence } from './sequence.ts';
 
@@ -43,6 +44,14 @@ export function roomOf(members: readonly Sequence[]): number {
 }
 
 /**
+ * Rows of answers that one run may compute of a member. They read blocks before their own in INT8, so for equal bits
+ * whatever the schedule these must be there when the run begins: rows end with their block.
+ */
+function rowsTogether({ promptStep, rounding }: ModelRunner, { rows }: Sequence): number {
+  return promptStep === null || rounding === null ? Number.POSITIVE_INFINITY : blockRows - (rows % blockRows);
+}
+
+/**
  * Computes pending rows of neighbours in a slab in one run: of each as many as fit into the width of the run, which is
  * the most that is pending, that `most` allows and that the slab has room for. Drafted tokens go behind those of a
  * member of which nothing more is pending.
@@ -58,7 +67,6 @@ export async function advanceMembers(
   const [first] = members;
   if (first === undefined || first.residence === null) return { tokens: 0, rows: 0, walks: [] };
   const { window, slab } = first.residence;
-  const rounded = await window.rounded();
   const room = roomOf(members);
   const promptRows = first.pendingPromptRows;
   const width =
@@ -66,10 +74,14 @@ export async function advanceMembers(
       ? Math.min(promptRowsOf(runner, most), room, promptRows)
       : Math.min(most, room, Math.max(...members.map(({ pendingTotal }) => pendingTotal)));
   const parts = members.map((member, index) => {
-    const pending = member.tokens.slice(member.rows, member.rows + width);
+    const together = promptRows > 0 ? width : rowsTogether(runner, member);
+    const pending = member.tokens.slice(member.rows, member.rows + Math.min(width, together));
     const isComplete = pending.length === member.pendingTotal;
     // of the last token of an answer no row is needed
-    const mostDrafted = Math.max(0, Math.min(room - pending.length, member.answer.remainingTokens - 1));
+    const mostDrafted = Math.max(
+      0,
+      Math.min(Math.min(room, together) - pending.length, member.answer.remainingTokens - 1),
+    );
     const draft = isComplete ? (drafts[index] ?? []).slice(0, mostDrafted) : [];
     return {
       tokenIds: [...pending, ...draft],
@@ -78,16 +90,22 @@ export async function advanceMembers(
       pending: pending.length,
     };
   });
+  const isWanted = parts.some(({ wanted }) => wanted > 0);
+  const readsBlocks = promptRows === 0;
+  // what the engine writes itself follows every prompt
+  invariant(readsBlocks || !isWanted, 'a row is wanted that is computed as one of a prompt');
+  const wholeBlocks = parts.map(({ start }) => Math.floor((start - window.rows) / blockRows));
   const output = await runner.run({
     sequences: parts,
     prefix: window.buffer.view(window.rows),
     prefixRows: window.rows,
     isPrefixFinal: true,
-    rounded,
+    rounded: readsBlocks ? await window.rounded() : null,
+    ownBlocks: readsBlocks ? await slab.rounded(members, wholeBlocks) : null,
     suffix: slab.view(first.slot, members.length),
     suffixRows: slab.rows,
     isPrompt: promptRows > 0,
-    head: parts.some(({ wanted }) => wanted > 0),
+    head: isWanted,
   });
   const { vocabularySize, latentWidth } = runner;
   const padded = Math.max(...parts.map(({ tokenIds }) => tokenIds.length));

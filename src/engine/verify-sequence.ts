@@ -1,7 +1,8 @@
 import { AppError } from '../base/errors.ts';
 import { LatentBuffer, roundRows } from './kv/latent-buffer.ts';
+import { RoundedBlocks } from './kv/rounded-blocks.ts';
 import type { ReferenceCase } from './model/reference-case.ts';
-import { blockRows, type ModelRunner, type RoundedLayer } from './ports.ts';
+import { blockRows, type ModelRunner, type StepInput } from './ports.ts';
 
 export interface Schedule {
   readonly prefixRows: number;
@@ -43,15 +44,16 @@ export class VerifySequence {
   readonly #prefixRows: number;
   readonly #prefix: LatentBuffer;
   readonly #suffix: LatentBuffer;
-  readonly #readsRounded: boolean;
-  #rounded: readonly RoundedLayer[] | null = null;
+  readonly #blocks: RoundedBlocks<VerifySequence> | null;
+  #rounded: StepInput['rounded'] = null;
   #rows = 0;
 
-  /** @param readsRounded the complete prefix is read in INT8, as requests do where the runner has `rounding` */
+  /** @param readsRounded behind the prefix whole blocks are read in INT8, as requests do where the runner has `rounding` */
   constructor(runner: ModelRunner, prefixRows: number, readsRounded = false) {
     this.#runner = runner;
     this.#prefixRows = prefixRows;
-    this.#readsRounded = readsRounded;
+    const { rounding } = runner;
+    this.#blocks = readsRounded && rounding !== null ? new RoundedBlocks(runner, rounding) : null;
     this.#prefix = new LatentBuffer(runner.layers, runner.latentWidth);
     this.#suffix = new LatentBuffer(runner.layers, runner.latentWidth);
   }
@@ -62,7 +64,7 @@ export class VerifySequence {
     for (let index = 0; this.#rows < tokenIds.length; ) {
       const start = this.#rows;
       const isPrefix = start < this.#prefixRows;
-      const rows = isPrefix ? blockRows : (chunks[index % chunks.length] ?? blockRows);
+      const rows = isPrefix ? blockRows : this.#cut(chunks[index % chunks.length] ?? blockRows);
       logits.set(await this.extend(tokenIds.slice(start, start + rows)), start * this.#runner.vocabularySize);
       if (!isPrefix) index += 1;
     }
@@ -81,7 +83,7 @@ export class VerifySequence {
       sequences: [{ tokenIds, start, wanted: tokenIds.length }],
       prefix: this.#prefix.view(prefixRows),
       prefixRows,
-      rounded: isPrefix ? null : await this.#roundPrefix(),
+      ...(isPrefix ? {} : await this.#roundBlocks(start)),
       suffix: this.#suffix.view(suffixRows, 0, this.#runner.rowStep),
       suffixRows,
       head: true,
@@ -92,10 +94,18 @@ export class VerifySequence {
     return logits;
   }
 
-  async #roundPrefix(): Promise<readonly RoundedLayer[] | null> {
+  /** Rows of answers are computed a block at a time: they read those before in INT8. */
+  #cut(rows: number): number {
+    return this.#blocks === null ? rows : Math.min(rows, blockRows - (this.#rows % blockRows));
+  }
+
+  async #roundBlocks(start: number): Promise<Pick<StepInput, 'rounded' | 'ownBlocks'>> {
     const { rounding } = this.#runner;
-    if (!this.#readsRounded || rounding === null || this.#prefixRows === 0) return null;
-    this.#rounded ??= await rounding.round(this.#prefix.view(this.#prefixRows), this.#prefixRows);
-    return this.#rounded;
+    if (this.#blocks === null || rounding === null) return {};
+    const prefixRows = this.#prefixRows;
+    if (prefixRows > 0) this.#rounded ??= await rounding.round(this.#prefix.view(prefixRows), prefixRows);
+    const whole = Math.floor((start - prefixRows) / blockRows);
+    await this.#blocks.keep(this, whole, this.#suffix.view(Math.max(whole, 1) * blockRows));
+    return { rounded: this.#rounded ?? null, ownBlocks: this.#blocks.of([this]) };
   }
 }

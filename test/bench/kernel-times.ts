@@ -29,6 +29,8 @@ export function sumKernels(texts: readonly string[], warmUps: number): readonly 
   for (const text of texts) {
     const events = JSON.parse(text) as readonly TraceEvent[];
     const runs = events.filter(({ name }) => name === 'model_run').toSorted((a, b) => a.ts - b.ts);
+    // prefixes are rounded by a session of its own, which may have had nothing to do
+    if (runs.length === 0) continue;
     const startUs = runs[warmUps]?.ts ?? Number.POSITIVE_INFINITY;
     const counted = runs.length - warmUps;
     if (counted < 1) throw new Error(`a profile of ${runs.length} runs, wanted more than ${warmUps}`);

@@ -1,12 +1,7 @@
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { GraphBuilder, intAttribute, type ValueName } from '../../src/engine/model/graph-builder.ts';
-import {
-  addRoundedScores,
-  addRoundedShapes,
-  addRoundedSum,
-  type RoundedPrefix,
-  roundedBlock,
-} from '../../src/engine/model/layers/rounded-prefix.ts';
+import { addPrefixShapes, PrefixAttention } from '../../src/engine/model/layers/rounded-prefix.ts';
+import { addRoundedQueries, roundedBlock } from '../../src/engine/model/layers/rounded-products.ts';
 import { cpuOperators } from '../../src/engine/model/operators/cpu-operators.ts';
 import { median, printTable, quartiles } from './figures.ts';
 
@@ -59,10 +54,10 @@ function scoresFromLeft(graph: GraphBuilder, latents: ValueName): ValueName {
 }
 
 /** One sequence has all queries. */
-function roundedOf(graph: GraphBuilder, [keys = '', values = '']: readonly ValueName[]): RoundedPrefix {
+function roundedOf(graph: GraphBuilder, [keys = '', values = '']: readonly ValueName[]): PrefixAttention {
   const counts = { sequences: graph.ints([1]), queries: graph.dimension('queries', 0) };
-  const shapes = addRoundedShapes(graph, { latentRank, ropeWidth: width - latentRank }, counts, keys, graph.ints([0]));
-  return { keys, keySteps: 'key_steps', values, valueSteps: 'value_steps', shapes };
+  const blocks = { keys, keySteps: 'key_steps', values, valueSteps: 'value_steps' };
+  return new PrefixAttention(graph, blocks, addPrefixShapes(graph, counts, keys));
 }
 
 const ways: readonly Way[] = [
@@ -81,9 +76,14 @@ const ways: readonly Way[] = [
   {
     title: 'INT8, as the engine',
     kept: ['keys8', 'values8'],
-    scores: (graph, kept) =>
-      graph.reshapeTo(addRoundedScores(graph, roundedOf(graph, kept), 'queries', scale), 'score_shape'),
-    values: (graph, shares, kept) => addRoundedSum(graph, roundedOf(graph, kept), shares),
+    scores: (graph, kept) => {
+      const whole = addRoundedQueries(graph, 'queries', graph.ints([-1, width]));
+      return graph.reshapeTo(roundedOf(graph, kept).addScores(whole, scale), 'score_shape');
+    },
+    values: (graph, shares, kept) => {
+      const parts = roundedOf(graph, kept).addParts(shares);
+      return graph.op('ReduceSum', [parts, graph.ints([0])], { keepdims: intAttribute(0) });
+    },
   },
   {
     title: 'keys and values of each head, kept',

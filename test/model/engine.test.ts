@@ -15,7 +15,7 @@ const open = () =>
     threads: 1,
     reproducible: true,
     precision: 'int4',
-    pageMemoryBytes: 2 ** 28,
+    pageMemoryBytes: 2 ** 29,
     pageDisk: null,
     maxSequences: 8,
     prefillTokens: 256,

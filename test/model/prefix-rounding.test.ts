@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parseModelConfig } from '../../src/engine/model/model-config.ts';
 import { blockRows, type RoundedLayer } from '../../src/engine/ports.ts';
-import { SessionRounding } from '../../src/engine/runtime/prefix-rounding.ts';
+import { SessionRounding } from '../../src/engine/runtime/latent-rounding.ts';
 import { tinyDefaults } from '../support/tiny-checkpoint.ts';
 
 const [width, valueWidth] = [6, 4];

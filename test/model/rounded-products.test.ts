@@ -1,11 +1,12 @@
 import { describe, expect, it } from 'vitest';
 import { GraphBuilder, type ValueName } from '../../src/engine/model/graph-builder.ts';
-import { addRoundedScores, addRoundedShapes, addRoundedSum } from '../../src/engine/model/layers/rounded-prefix.ts';
+import { addPrefixShapes, PrefixAttention } from '../../src/engine/model/layers/rounded-prefix.ts';
+import { addRoundedQueries } from '../../src/engine/model/layers/rounded-products.ts';
 import { parseModelConfig } from '../../src/engine/model/model-config.ts';
 import { blockRows } from '../../src/engine/ports.ts';
 import { hasExactInt8 } from '../../src/engine/runtime/cpu-features.ts';
+import { SessionRounding } from '../../src/engine/runtime/latent-rounding.ts';
 import { byteTensor, floatTensor, openOrtSession } from '../../src/engine/runtime/ort-session.ts';
-import { SessionRounding } from '../../src/engine/runtime/prefix-rounding.ts';
 import { tinyDefaults } from '../support/tiny-checkpoint.ts';
 
 /** The graph's products against whole numbers summed in plain code. */
@@ -33,23 +34,18 @@ async function runGraph(shares: Float32Array): Promise<{ readonly scores: Float3
   const floats = (name: string, dims: readonly number[]): ValueName => graph.input(name, 'float32', dims);
   const keys = graph.input('keys', 'int8', ['blocks', width, blockRows]);
   const asked = floats('query', [sequences, queries, width]);
-  const shapes = addRoundedShapes(
-    graph,
-    config,
-    { sequences: graph.dimension(asked, 0), queries: graph.dimension(asked, 1) },
-    keys,
-    graph.ints([0]),
-  );
   const prefix = {
     keys,
     keySteps: floats('keySteps', [blocks, 1, blockRows]),
     values: graph.input('values', 'int8', ['blocks', blockRows, rank]),
     valueSteps: floats('valueSteps', [blocks, 1, 1]),
-    shapes,
   };
-  graph.output(addRoundedScores(graph, prefix, asked, scale), 'float32', [sequences, queries, rows], 'scores');
-  const sums = addRoundedSum(graph, prefix, floats('shares', [sequences, queries, rows]));
-  graph.output(sums, 'float32', [sequences, queries, rank], 'sums');
+  const counts = { sequences: graph.dimension(asked, 0), queries: graph.dimension(asked, 1) };
+  const attention = new PrefixAttention(graph, prefix, addPrefixShapes(graph, counts, keys));
+  const whole = addRoundedQueries(graph, asked, graph.ints([sequences * queries, width]));
+  graph.output(attention.addScores(whole, scale), 'float32', [sequences, queries, rows], 'scores');
+  const parts = attention.addParts(floats('shares', [sequences, queries, rows]));
+  graph.output(graph.op('ReduceSum', [parts, graph.ints([0])]), 'float32', [1, sequences * queries, rank], 'sums');
   const session = await openOrtSession(graph.encodeModel(), { threads: 2 });
   const outputs = await session.run({
     query: floatTensor(query, [sequences, queries, width]),

@@ -284,7 +284,9 @@ export async function runSchedule(
     const vectors = await engine.embed(request).then(
       (result) => result.vectors,
       (error: unknown) => {
-        if (error instanceof AppError && error.code === 'cancelled.by-user') return null;
+        const isExpected =
+          error instanceof AppError && ['cancelled.by-user', 'input.context-length'].includes(error.code);
+        if (isExpected) return null;
         throw error;
       },
     );

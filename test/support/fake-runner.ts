@@ -1,8 +1,8 @@
 import { invariant } from '../../src/base/invariant.ts';
 import {
   blockRows,
+  type LatentRounding,
   type ModelRunner,
-  type PrefixRounding,
   type RoundedLayer,
   type StepInput,
   type StepOutput,
@@ -14,7 +14,7 @@ export interface FakeRunnerOptions {
   readonly rowStep?: number;
   /** Rows of prompts are others than those of answers, and are computed so many at a time. */
   readonly promptStep?: number | null;
-  /** Complete prefixes are read in INT8 too: rows of answers depend on where such a prefix ends. */
+  /** Whole blocks are read in INT8: those of the prefix, and own ones before the block of new rows. */
   readonly rounds?: boolean;
   /** Most of the time it writes what followed its last token when it stood earlier. */
   readonly quotes?: boolean;
@@ -30,8 +30,8 @@ const hiddenWidth = 3;
 
 /**
  * A model without weights whose rows depend on every row before them: [fold, position, layer, token, form], the form 2
- * for rows of prompts where these are others, 2 and a block each for rows behind an INT8 prefix, else 1. A row that is read from the wrong place, too early or too late
- * fails at once, because its position or its fold does not fit.
+ * for rows of prompts where these are others, else 1. A row that is read from the wrong place, too early or too late fails
+ * at once, because its position or its fold does not fit; and so does a block in INT8 that is missing, or of other rows.
  */
 export function openFakeRunner(options: FakeRunnerOptions): ModelRunner & { readonly runs: readonly RunShape[] } {
   const { vocabularySize, rowStep = blockRows, promptStep = null, rounds = false, quotes = false } = options;
@@ -60,8 +60,8 @@ export function openFakeRunner(options: FakeRunnerOptions): ModelRunner & { read
   };
 }
 
-/** What is checked of a prefix in INT8, and nothing else: the steps of its rows. */
-const fakeRounding: PrefixRounding = {
+/** What is checked of blocks in INT8, and nothing else: the steps of their rows. */
+const fakeRounding: LatentRounding = {
   blockBytes: layers * blockRows * (2 * width + 4),
   round: async (prefix, rows) =>
     prefix.map((layer) => ({
@@ -96,7 +96,9 @@ function runFake(
   const rounded = input.rounded ?? null;
   invariant(rounded === null || rounds, 'nobody reads prefixes in INT8');
   if (rounded !== null) checkRounded(input, rounded);
-  const form = hasPromptForm ? 2 : rounded === null ? 1 : 2 + prefixRows / blockRows;
+  // an embedding reads none, and has no key for them
+  if (rounds && !hasPromptForm && input.ownBlocks !== undefined) checkBlocks(input, promptStep !== null);
+  const form = hasPromptForm ? 2 : 1;
   const padded = Math.max(...sequences.map(({ tokenIds }) => tokenIds.length));
   const latents = new Float32Array(layers * sequences.length * padded * width);
   const wantedRows: { readonly fold: number; readonly quoted: number | null }[] = [];
@@ -164,6 +166,29 @@ function checkRounded({ prefix, prefixRows }: StepInput, rounded: readonly Round
     for (let row = 0; row < prefixRows; row++) {
       if (keySteps[row] !== stepOf(prefix[layer] as Float32Array, row))
         invariant(false, `row ${row} of the prefix is rounded to ${keySteps[row]}`);
+    }
+  }
+}
+
+/** Rows of answers read all of the prefix in INT8, and all own blocks before theirs. @param isExact the last of them, too */
+function checkBlocks(
+  { sequences, prefixRows, rounded, ownBlocks, suffix, suffixRows }: StepInput,
+  isExact: boolean,
+): void {
+  invariant(prefixRows === 0 || (rounded ?? null) !== null, 'the prefix is read in INT8');
+  for (const [index, { start, tokenIds }] of sequences.entries()) {
+    const places = ownBlocks?.places[index] ?? [];
+    const before = Math.floor((start - prefixRows) / blockRows);
+    invariant(places.length === before, `${places.length} blocks in INT8 of ${before} before row ${start}`);
+    const lastBlock = Math.floor((start + tokenIds.length - 1 - prefixRows) / blockRows);
+    invariant(!isExact || lastBlock === before, `${tokenIds.length} rows from ${start} in several blocks`);
+    for (const [layer, own] of suffix.entries()) {
+      const rows = own.subarray(index * suffixRows * width);
+      for (const [place, block] of places.entries()) {
+        const steps = ownBlocks?.layers[layer]?.keySteps.subarray(block * blockRows, (block + 1) * blockRows);
+        const isTheirs = steps?.every((step, row) => step === stepOf(rows, place * blockRows + row)) === true;
+        if (!isTheirs) invariant(false, `block ${place} of sequence ${index} is not what is in INT8`);
+      }
     }
   }
 }

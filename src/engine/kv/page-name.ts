@@ -6,8 +6,7 @@ import { blockRows } from '../ports.ts';
  * Names of pages: a hash chain over blocks of 256 tokens.
  *
  * name = sha256 hex over  part("quire-page-1") part(engine digest) part(tenant) form part(parent's name or "") ids
- * form = part("prompt") for whole blocks of a prompt where their rows have other bits than those of answers;
- *        part("behind 512") for others, where they were computed behind an INT8 prefix of so many rows; else nothing
+ * form = part("prompt") for whole blocks of a prompt where their rows have other bits than those of answers; else nothing
  * part(x) = u32 little-endian byte length of x, then x; ids = 256 token ids as u32 little-endian.
  *
  * N1 Equal names mean equal tokens from the start of the text, the same engine and the same tenant: every part is
@@ -57,17 +56,16 @@ export class PageChain {
 
   /**
    * @param promptRows blocks before this row have the form of prompts
-   * @param roundedRows blocks behind the prompt's were computed behind so many rows in INT8
    * @param before names of full blocks that the sequence has already; the next token starts the block behind them
    */
-  constructor(digest: string, tenant: string, promptRows = 0, roundedRows = 0, before: readonly string[] = []) {
+  constructor(digest: string, tenant: string, promptRows = 0, before: readonly string[] = []) {
     this.#promptRows = promptRows;
     const head = createHash('sha256');
     for (const bytes of [Buffer.from(framing), Buffer.from(digest), Buffer.from(tenant, 'utf16le')]) {
       head.update(part(bytes));
     }
     this.#promptHead = head.copy().update(part(Buffer.from('prompt')));
-    this.#head = roundedRows === 0 ? head : head.copy().update(part(Buffer.from(`behind ${roundedRows}`)));
+    this.#head = head;
     this.#names = [...before];
   }
 

@@ -1,5 +1,5 @@
 import { invariant } from '../../base/invariant.ts';
-import { blockRows, type PrefixRounding, type RoundedLayer } from '../ports.ts';
+import { blockRows, type LatentRounding, type RoundedLayer } from '../ports.ts';
 import type { BlockBudget } from './block-budget.ts';
 import { LatentBuffer } from './latent-buffer.ts';
 import { type PageShape, pageBytes } from './page-shape.ts';
@@ -9,7 +9,7 @@ const owner = 'prefix windows';
 
 export interface WindowShape extends PageShape {
   /** Complete windows are kept in INT8 too; null: they are not. */
-  readonly rounding: PrefixRounding | null;
+  readonly rounding: LatentRounding | null;
 }
 
 /** Of the ledger, for a window of so many blocks. */

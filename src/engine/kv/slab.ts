@@ -1,11 +1,18 @@
 import { invariant } from '../../base/invariant.ts';
-import { blockRows, type LatentLayers } from '../ports.ts';
+import { blockRows, type LatentLayers, type LatentRounding, type OwnBlocks } from '../ports.ts';
 import type { BlockBudget } from './block-budget.ts';
-import { type RunRows, type SlabShape, SlotRows } from './slot-rows.ts';
+import { pageBytes } from './page-shape.ts';
+import { RoundedBlocks } from './rounded-blocks.ts';
+import { type RunRows, SlotRows, type SlotShape } from './slot-rows.ts';
 
 /** What a slab keeps the rows of. A member's place may change with every call that adds, promotes or removes one. */
 export interface SlabMember {
   slot: number;
+}
+
+export interface SlabShape extends SlotShape {
+  /** Whole blocks of own rows are read in INT8 too; null: they are not. */
+  readonly rounding: LatentRounding | null;
 }
 
 /** Who keeps the count of blocks. */
@@ -22,22 +29,26 @@ export type BlockLender = Pick<BlockBudget, 'take' | 'give' | 'heldBy'>;
  * | [total, capacity)      | nobody                                    |
  *
  * S1 Every member has one slot, and the table holds after every call.
- * S2 The budget's blocks held for `owner` are exactly those of the capacity.
+ * S2 The budget's blocks held for `owner` are exactly those of the capacity, in INT8 too where they are read so.
  * S3 Of an earlier member's rows a later one sees nothing (R1 of `SlotRows`).
  */
 export class Slab<Member extends SlabMember> {
   readonly rows: number;
+  readonly #shape: SlabShape;
   readonly #budget: BlockLender;
   readonly #owner: string;
   readonly #members: Member[] = [];
   #decoding = 0;
   readonly #slots: SlotRows;
+  readonly #rounded: RoundedBlocks<Member> | null;
 
   constructor(shape: SlabShape, budget: BlockLender, owner: string) {
     this.rows = shape.rows;
+    this.#shape = shape;
     this.#budget = budget;
     this.#owner = owner;
     this.#slots = new SlotRows(shape);
+    this.#rounded = shape.rounding === null ? null : new RoundedBlocks(shape, shape.rounding);
   }
 
   get members(): readonly Member[] {
@@ -77,6 +88,7 @@ export class Slab<Member extends SlabMember> {
   /** Takes a member out; its rows are gone. */
   remove(member: Member): void {
     this.#check(member);
+    this.#rounded?.remove(member);
     let hole = member.slot;
     if (hole < this.#decoding) {
       this.#move(this.#decoding - 1, hole);
@@ -101,6 +113,19 @@ export class Slab<Member extends SlabMember> {
     // a message costs more than its check, and this one is made for every token
     if (!isTaken) invariant(false, `slots to ${first + count} of ${this.#members.length} members`);
     return this.#slots.view(first, count);
+  }
+
+  /**
+   * Whole own blocks in INT8, of each member as many as are given: they will not change any more. Null: there are none,
+   * or nobody reads them so.
+   */
+  async rounded(members: readonly Member[], blocks: readonly number[]): Promise<OwnBlocks | null> {
+    if (this.#rounded === null) return null;
+    for (const [index, member] of members.entries()) {
+      this.#check(member);
+      await this.#rounded.keep(member, blocks[index] ?? 0, this.#slots.view(member.slot, 1));
+    }
+    return this.#rounded.of(members);
   }
 
   /** Stores the first `tokens` rows that the member has gained in a run, as own rows from `row` on. */
@@ -142,6 +167,7 @@ export class Slab<Member extends SlabMember> {
     this.#members.forEach((member, slot) => {
       invariant(member.slot === slot, `a member of slot ${slot} believes in ${member.slot}`);
     });
+    this.#rounded?.checkIntegrity(this.#members);
     invariant(this.#decoding <= this.#members.length, `${this.#decoding} of ${this.#members.length} members decode`);
     const held = this.#budget.heldBy(this.#owner);
     const own = this.#blocksOf(this.capacity);
@@ -157,7 +183,7 @@ export class Slab<Member extends SlabMember> {
   }
 
   #blocksOf(capacity: number): number {
-    return Math.ceil((capacity * this.rows) / blockRows);
+    return slabBlocks(this.#shape, capacity);
   }
 
   #resize(capacity: number): boolean {
@@ -186,6 +212,15 @@ export class Slab<Member extends SlabMember> {
     this.#members[slot] = member;
     member.slot = slot;
   }
+}
+
+/** Of the ledger, for so many slots. */
+export function slabBlocks(shape: SlabShape, slots: number): number {
+  const { rows, rounding } = shape;
+  // a member's last block is read in float32, whole or not
+  const rounded = slots * Math.floor((rows - 1) / blockRows);
+  const inInt8 = rounding === null ? 0 : Math.ceil((rounded * rounding.blockBytes) / pageBytes(shape));
+  return Math.ceil((slots * rows) / blockRows) + inInt8;
 }
 
 /** 0, 1, 2, 4, 6, 8, 12, 16, 24, 32 …: at most half more than needed. */

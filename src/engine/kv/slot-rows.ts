@@ -7,7 +7,7 @@ const firstReserve = 16;
 /** Views kept for the next run: the same neighbours run again and again. */
 const maxViews = 64;
 
-export interface SlabShape extends PageShape {
+export interface SlotShape extends PageShape {
   /** Of each member. */
   readonly rows: number;
 }
@@ -32,7 +32,7 @@ export interface RunRows {
  *    NaN, so nothing that an earlier member has left may stay.
  */
 export class SlotRows {
-  readonly #shape: SlabShape;
+  readonly #shape: SlotShape;
   readonly #slotFloats: number;
   #reserved = 0;
   readonly #buffers: ArrayBuffer[];
@@ -41,7 +41,7 @@ export class SlotRows {
   #written: number[] = [];
   readonly #views = new Map<string, LatentLayers>();
 
-  constructor(shape: SlabShape) {
+  constructor(shape: SlotShape) {
     this.#shape = shape;
     this.#slotFloats = shape.rows * shape.latentWidth;
     this.#buffers = Array.from({ length: shape.layers }, () => new ArrayBuffer(0));

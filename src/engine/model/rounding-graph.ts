@@ -1,5 +1,5 @@
 import { GraphBuilder, intAttribute, type ValueName } from './graph-builder.ts';
-import { latentSteps, roundedBlock, shareSteps, smallestRounded } from './layers/rounded-prefix.ts';
+import { latentSteps, roundedBlock, shareSteps, smallestRounded } from './layers/rounded-products.ts';
 import { elementTypes } from './onnx-proto.ts';
 
 /**

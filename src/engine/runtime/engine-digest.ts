@@ -24,7 +24,7 @@ export function engineDigest(
   }: { readonly threads: number; readonly provider: Provider; readonly rounding: string | null },
 ): string {
   const parts = {
-    version: 4,
+    version: 5,
     graphs,
     rounding,
     provider,

@@ -1,24 +1,18 @@
 import type { Tensor } from 'onnxruntime-node';
 import { invariant } from '../../base/invariant.ts';
 import { prefixBiasInput, prefixInput, roundedInputs } from '../model/architectures/deepseek-v3.ts';
-import { excluded } from '../model/layers/attention.ts';
+import { excluded } from '../model/layers/causal-mask.ts';
 import { latentWidth, type ModelConfig } from '../model/model-config.ts';
 import { operatorsOf } from '../model/operators/operators-of.ts';
-import { blockRows, type RoundedLayer, type StepInput } from '../ports.ts';
+import type { StepInput } from '../ports.ts';
 import { DevicePrefixes } from './device-prefixes.ts';
 import { LatentTensors } from './latent-tensors.ts';
-import { byteTensor, floatTensor } from './ort-session.ts';
+import { floatTensor } from './ort-session.ts';
 import type { Device } from './provider.ts';
+import { RoundedFeeds } from './rounded-feeds.ts';
 
 type Feeds = Record<string, Tensor>;
 type PrefixInput = Pick<StepInput, 'prefix' | 'prefixRows' | 'rounded'>;
-
-const noBlocks: RoundedLayer = {
-  keys: new Int8Array(),
-  keySteps: new Float32Array(),
-  values: new Int8Array(),
-  valueSteps: new Float32Array(),
-};
 
 /**
  * The prefix as graphs read it: in float32, from memory or from a device, or in INT8 where it is given so and the run
@@ -26,38 +20,30 @@ const noBlocks: RoundedLayer = {
  */
 export class PrefixFeeds {
   readonly #width: number;
-  readonly #valueWidth: number;
-  readonly #rounds: boolean;
   readonly #names: readonly string[];
   readonly #tensors = new LatentTensors();
-  /** Made once for each rounded prefix: it is read in run after run. */
-  readonly #rounded = new WeakMap<readonly RoundedLayer[], readonly Feeds[]>();
+  readonly #rounded: RoundedFeeds | null;
   readonly #devicePrefixes: DevicePrefixes | null;
   /** Stands for an empty prefix: no rows, or one that is masked. */
   readonly #noPrefix: Tensor;
   readonly #allowsEmpty: boolean;
-  readonly #noBlocks: readonly RoundedLayer[];
 
   constructor(config: ModelConfig, rounds: boolean, device: Device | null) {
     this.#width = latentWidth(config);
-    this.#valueWidth = config.latentRank;
-    this.#rounds = rounds;
+    this.#rounded = rounds ? new RoundedFeeds(config, roundedInputs) : null;
     this.#devicePrefixes = device?.keepsTensors === true ? new DevicePrefixes(device) : null;
     this.#allowsEmpty = operatorsOf(device?.provider ?? 'cpu').allowsEmpty;
     const rows = this.#allowsEmpty ? 0 : 1;
     this.#noPrefix = floatTensor(new Float32Array(rows * this.#width), [rows, this.#width]);
     this.#names = Array.from({ length: config.layers }, (_, layer) => prefixInput(layer));
-    this.#noBlocks = Array.from({ length: config.layers }, () => noBlocks);
   }
 
   /** Inputs of layers from `first` on. */
   of({ prefix, prefixRows, rounded = null }: PrefixInput, isExpanded: boolean, first = 0): Feeds {
-    const feeds: Feeds = {};
     const inInt8 = isExpanded || prefixRows === 0 ? null : rounded;
-    const inBlocks = this.#rounds ? this.#roundedFeeds(inInt8 ?? this.#noBlocks) : [];
+    const feeds: Feeds = this.#rounded === null ? {} : this.#rounded.of(inInt8, first);
     for (let layer = first; layer < prefix.length; layer++) {
       feeds[this.#names[layer] ?? ''] = this.#floats(prefix[layer], inInt8 === null ? prefixRows : 0);
-      Object.assign(feeds, inBlocks[layer]);
     }
     if (!this.#allowsEmpty) {
       feeds[prefixBiasInput] = floatTensor(Float32Array.of(prefixRows === 0 ? excluded : 0), [1]);
@@ -82,26 +68,6 @@ export class PrefixFeeds {
     if (rows === 0) return this.#noPrefix;
     const shared = firstFloats(layer, rows * this.#width);
     return this.#devicePrefixes?.find(shared) ?? this.#tensors.over(shared, [rows, this.#width]);
-  }
-
-  #roundedFeeds(rounded: readonly RoundedLayer[]): readonly Feeds[] {
-    let feeds = this.#rounded.get(rounded);
-    if (feeds === undefined) {
-      feeds = rounded.map((layer, index) => this.#tensorsOf(layer, index));
-      this.#rounded.set(rounded, feeds);
-    }
-    return feeds;
-  }
-
-  #tensorsOf({ keys, keySteps, values, valueSteps }: RoundedLayer, layer: number): Feeds {
-    const names = roundedInputs(layer);
-    const blocks = valueSteps.length;
-    return {
-      [names.keys]: byteTensor(keys, [blocks, this.#width, blockRows]),
-      [names.keySteps]: floatTensor(keySteps, [blocks, 1, blockRows]),
-      [names.values]: byteTensor(values, [blocks, blockRows, this.#valueWidth]),
-      [names.valueSteps]: floatTensor(valueSteps, [blocks, 1, 1]),
-    };
   }
 }
 

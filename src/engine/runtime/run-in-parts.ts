@@ -1,5 +1,5 @@
 import { invariant } from '../../base/invariant.ts';
-import type { LatentLayers, StepInput, StepOutput, StepSequence } from '../ports.ts';
+import type { LatentLayers, OwnBlocks, StepInput, StepOutput, StepSequence } from '../ports.ts';
 
 interface Shape {
   readonly layers: number;
@@ -27,7 +27,8 @@ export async function runInParts(
   for (let first = 0; first < sequences.length; first += perPart) {
     const part = sequences.slice(first, first + perPart);
     const suffix = input.suffix.map((own) => own.subarray(first * ownFloats, (first + part.length) * ownFloats));
-    const output = await runInParts(shape, { ...input, sequences: part, suffix }, rows, run);
+    const ownBlocks = blocksOf(input, first, part.length);
+    const output = await runInParts(shape, { ...input, sequences: part, suffix, ownBlocks }, rows, run);
     parts.push({ output, count: part.length, tokens: longestOf(part) });
   }
   return {
@@ -35,6 +36,10 @@ export async function runInParts(
     hidden: joinFloats(parts.map(({ output }) => output.hidden)),
     latents: joinLatents(shape, parts, tokens),
   };
+}
+
+function blocksOf({ ownBlocks = null }: StepInput, first: number, count: number): OwnBlocks | null {
+  return ownBlocks === null ? null : { ...ownBlocks, places: ownBlocks.places.slice(first, first + count) };
 }
 
 export function longestOf(sequences: readonly StepSequence[]): number {

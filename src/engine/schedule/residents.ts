@@ -2,7 +2,7 @@ import { invariant } from '../../base/invariant.ts';
 import type { BlockBudget } from '../kv/block-budget.ts';
 import type { PageSource } from '../kv/page-source.ts';
 import { type PrefixWindow, PrefixWindows, type WindowShape } from '../kv/prefix-window.ts';
-import { type BlockLender, Slab, slabRows } from '../kv/slab.ts';
+import { type BlockLender, Slab, slabBlocks, slabRows } from '../kv/slab.ts';
 import { blockRows } from '../ports.ts';
 import type { Sequence } from '../sequence.ts';
 import { compareUrgency } from './urgency.ts';
@@ -171,7 +171,7 @@ export class Residents {
 
   #slabBlocks(windowKey: string, ownRows: number): number {
     const rows = slabRows(ownRows, this.#deps.rowStep);
-    return this.#slabs.get(slabKey(windowKey, rows))?.blocksForOneMore ?? Math.ceil(rows / blockRows);
+    return this.#slabs.get(slabKey(windowKey, rows))?.blocksForOneMore ?? slabBlocks({ ...this.#deps.shape, rows }, 1);
   }
 
   #slab(windowKey: string, ownRows: number): Slab<Sequence> {

@@ -9,7 +9,9 @@ import { addLinear } from '../layers/linear.ts';
 import { addMlp } from '../layers/mlp.ts';
 import { addExpertLayer } from '../layers/moe.ts';
 import { addRmsNorm } from '../layers/norm.ts';
-import { addRoundedShapes, type RoundedShapes, roundedBlock } from '../layers/rounded-prefix.ts';
+import { addRoundedShapes, type RoundedShapes } from '../layers/rounded-keys.ts';
+import type { OwnIndex } from '../layers/rounded-own.ts';
+import { type RoundedBlocks, roundedBlock } from '../layers/rounded-products.ts';
 import { isExpertLayer, latentWidth, type ModelConfig } from '../model-config.ts';
 import { operatorsOf } from '../operators/operators-of.ts';
 import type { Provider, ProviderOperators } from '../operators/provider-operators.ts';
@@ -22,21 +24,25 @@ import type { Provider, ProviderOperators } from '../operators/provider-operator
  * | input | shape | |
  * |---|---|---|
  * | `ids` | [sequences, tokens] int64 | but for the first, its shape only |
- * | `write` | [sequences] int64 | suffix row of the first new row |
+ * | `write` | [sequences] int64 | of each sequence's first new row, among the suffix rows that are read |
  * | `cos`, `sin` | [sequences · tokens, rope width / 2] | of each new row's position |
  * | `prefix_<layer>` | [prefix rows, width] | a multiple of 256, possibly 0 |
- * | `rounded_keys_<layer>` | [blocks, width, 256] int8 | where `rounds`, and so are the next three: the prefix in INT8 for rows of the absorbed form; then `prefix_<layer>` has no rows. 0 blocks: it is read in float32 |
+ * | `rounded_keys_<layer>` | [blocks, width, 256] int8 | where `rounds`, and so are the next ten: the prefix in INT8 for rows of the absorbed form; then `prefix_<layer>` has no rows. 0 blocks: it is read in float32 |
  * | `rounded_key_steps_<layer>` | [blocks, 1, 256] | |
  * | `rounded_values_<layer>` | [blocks, 256, latent rank] int8 | |
  * | `rounded_value_steps_<layer>` | [blocks, 1, 1] | |
- * | `suffix_<layer>` | [sequences, suffix rows, width] | a multiple of `rowStep(form)`; new rows are not in it yet |
- * | `own_rows` | [1] int64 | where `cutsSuffix`: so many rows of each suffix are read, a multiple of `rowStep(form)` |
+ * | `own_keys_<layer>` … `own_value_steps_<layer>` | as the four above | blocks of sequences' own rows in INT8, which are before those of the suffix that are read |
+ * | `own_owners` | [own blocks] int64 | the sequence of each block |
+ * | `own_cells` | [own blocks] int64 | sequence · places + its place among the sequence's blocks |
+ * | `own_places` | [sequences, places] int64 | the block at each place; the number of own blocks where there is none |
+ * | `suffix_<layer>` | [sequences, suffix rows, width], where `cutsSuffix` [all of them, width] | a multiple of `rowStep(form)`; new rows are not in it yet |
+ * | `own_rows` | [sequences, rows] int64 | where `cutsSuffix`: which of all are read of each sequence, a multiple of `rowStep(form)` |
  * | `expand` | [1] int64 | layers in the exact form, where `expands`: 1: keys and values of each head are computed |
  * | `prefix_bias` | [1] | where `allowsEmpty` is false: 0, or `excluded` for a prefix that is not there |
  * | `hidden_in` | [sequences · tokens, hidden width] | `hidden` of the graph before; not of the first |
  * | `new_rows` | [sequences, new tokens, width] | top only: the last layer's `latents` |
  * | `asked` | [sequences · tokens] int64 | top only: rows of `hidden_in` that the top computes; `ids`, `cos` and `sin` are of these |
- * | `first` | [sequences] int64 | top only: suffix row of the first of them |
+ * | `first` | [sequences] int64 | top only: of the first of them, among the suffix rows that are read |
  * | `select` | [wanted] int64 | top only: which of the asked rows' hidden state and logits are wanted |
  * | `head` | [1] int64 | top only. 0: no logits |
  *
@@ -44,12 +50,16 @@ import type { Provider, ProviderOperators } from '../operators/provider-operator
  * `logits` [wanted, vocabulary] or [0, vocabulary], and `hidden` [wanted, hidden width] behind the final norm.
  */
 export const prefixInput = (layer: number): string => `prefix_${layer}`;
-export const roundedInputs = (layer: number): Record<'keys' | 'keySteps' | 'values' | 'valueSteps', string> => ({
-  keys: `rounded_keys_${layer}`,
-  keySteps: `rounded_key_steps_${layer}`,
-  values: `rounded_values_${layer}`,
-  valueSteps: `rounded_value_steps_${layer}`,
+export type RoundedNames = Record<'keys' | 'keySteps' | 'values' | 'valueSteps', string>;
+const roundedNames = (stem: string, layer: number): RoundedNames => ({
+  keys: `${stem}_keys_${layer}`,
+  keySteps: `${stem}_key_steps_${layer}`,
+  values: `${stem}_values_${layer}`,
+  valueSteps: `${stem}_value_steps_${layer}`,
 });
+export const roundedInputs = (layer: number): RoundedNames => roundedNames('rounded', layer);
+export const ownBlockInputs = (layer: number): RoundedNames => roundedNames('own', layer);
+export const ownIndexInputs = { owners: 'own_owners', cells: 'own_cells', places: 'own_places' } as const;
 export const prefixBiasInput = 'prefix_bias';
 export const ownRowsInput = 'own_rows';
 export const expandInput = 'expand';
@@ -96,7 +106,7 @@ export function buildLayers(
       hidden: normed,
       queryDown: down.query,
       newRows,
-      ...addLayerInputs(graph, config, layer, rounds),
+      ...addLayerInputs(graph, config, layer, { rounds, provider }),
     });
     const between = graph.op('Add', [hidden, attended]);
     hidden = graph.op('Add', [between, addFeedForward(graph, config, weights, layer, between, context.operators)]);
@@ -132,7 +142,7 @@ export function buildTop(
     hidden: addInputNorm(graph, config, weights, layer, hidden),
     queryDown: null,
     newRows: graph.input('new_rows', 'float32', ['sequences', 'new_tokens', latentWidth(config)]),
-    ...addLayerInputs(graph, config, layer, rounds),
+    ...addLayerInputs(graph, config, layer, { rounds, provider }),
   });
   const wanted = graph.op('Gather', [graph.op('Add', [hidden, attended]), select]);
   const output = graph.op('Add', [wanted, addFeedForward(graph, config, weights, layer, wanted, context.operators)]);
@@ -146,22 +156,32 @@ export function buildTop(
   return graph.encodeModel();
 }
 
-function addLayerInputs(graph: GraphBuilder, config: ModelConfig, layer: number, rounds: boolean) {
+function addLayerInputs(
+  graph: GraphBuilder,
+  config: ModelConfig,
+  layer: number,
+  { rounds, provider }: Pick<GraphOptions, 'rounds' | 'provider'>,
+) {
   const width = latentWidth(config);
+  const ownRows = operatorsOf(provider).cutsSuffix ? ['all_rows'] : ['sequences', 'suffix_rows'];
   return {
     prefix: graph.input(prefixInput(layer), 'float32', ['prefix_rows', width]),
-    rounded: rounds ? addRoundedInputs(graph, config, layer) : null,
-    suffix: graph.input(suffixInput(layer), 'float32', ['sequences', 'suffix_rows', width]),
+    rounded: rounds
+      ? {
+          prefix: addBlockInputs(graph, config, roundedInputs(layer), 'blocks'),
+          own: addBlockInputs(graph, config, ownBlockInputs(layer), 'own_blocks'),
+        }
+      : null,
+    suffix: graph.input(suffixInput(layer), 'float32', [...ownRows, width]),
   };
 }
 
-function addRoundedInputs(graph: GraphBuilder, config: ModelConfig, layer: number) {
-  const names = roundedInputs(layer);
+function addBlockInputs(graph: GraphBuilder, config: ModelConfig, names: RoundedNames, blocks: string): RoundedBlocks {
   return {
-    keys: graph.input(names.keys, 'int8', ['blocks', latentWidth(config), roundedBlock]),
-    keySteps: graph.input(names.keySteps, 'float32', ['blocks', 1, roundedBlock]),
-    values: graph.input(names.values, 'int8', ['blocks', roundedBlock, config.latentRank]),
-    valueSteps: graph.input(names.valueSteps, 'float32', ['blocks', 1, 1]),
+    keys: graph.input(names.keys, 'int8', [blocks, latentWidth(config), roundedBlock]),
+    keySteps: graph.input(names.keySteps, 'float32', [blocks, 1, roundedBlock]),
+    values: graph.input(names.values, 'int8', [blocks, roundedBlock, config.latentRank]),
+    valueSteps: graph.input(names.valueSteps, 'float32', [blocks, 1, 1]),
   };
 }
 
@@ -178,7 +198,7 @@ function addInputNorm(
 interface ContextOptions {
   readonly form: AttentionForm;
   readonly provider: Provider;
-  /** [sequences]: suffix row of the first row that attends; left out: of the first new row */
+  /** [sequences]: of the first row that attends, among the suffix rows that are read; left out: of the first new row */
   readonly first?: ValueName;
   /** Of the exact form: the input that says whether keys and values are expanded; null: never. */
   readonly expand: () => ValueName | null;
@@ -215,8 +235,8 @@ function addContext(
       });
       return shapes;
     },
-    roundedShapes: (keys, suffixRows) => {
-      rounded ??= addRoundedShapes(graph, config, { sequences, queries }, keys, suffixRows);
+    roundedShapes: (keys) => {
+      rounded ??= addRoundedShapes(graph, config, { sequences, queries }, keys, addOwnIndex(graph));
       return rounded;
     },
     sequences,
@@ -224,13 +244,21 @@ function addContext(
     queries,
     queryShape: graph.shape([sequences, queries, latentWidth(config)]),
     write,
-    ownRows: operators.cutsSuffix ? graph.input(ownRowsInput, 'int64', [1]) : null,
+    ownRows: operators.cutsSuffix ? graph.input(ownRowsInput, 'int64', ['sequences', 'own_rows']) : null,
     operators,
     isExpanded: operators.expands
       ? addIsExpanded(graph, form === 'exact' ? expand() : undefined, tokens, sequences)
       : null,
     prefixBias: operators.allowsEmpty ? null : graph.input(prefixBiasInput, 'float32', [1]),
     rotary: { rows: graph.op('Reshape', [rows, graph.op('Shape', [ids])]), cos, sin },
+  };
+}
+
+function addOwnIndex(graph: GraphBuilder): OwnIndex {
+  return {
+    owners: graph.input(ownIndexInputs.owners, 'int64', ['own_blocks']),
+    cells: graph.input(ownIndexInputs.cells, 'int64', ['own_blocks']),
+    places: graph.input(ownIndexInputs.places, 'int64', ['sequences', 'places']),
   };
 }
 

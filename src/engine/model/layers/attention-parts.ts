@@ -2,7 +2,7 @@ import type { ValueName } from '../graph-builder.ts';
 import type { ProviderOperators } from '../operators/provider-operators.ts';
 import type { LinearWeight } from './linear.ts';
 import type { RotaryInputs } from './rotary.ts';
-import type { RoundedShapes } from './rounded-prefix.ts';
+import type { RoundedShapes } from './rounded-keys.ts';
 
 /**
  * Multi-head latent attention in absorbed form: keys and values of all heads are one cached row, [latent | rotary key],
@@ -11,8 +11,8 @@ import type { RoundedShapes } from './rounded-prefix.ts';
  *  A1 a zero row behind the queries of the per-head products, whose kernel differs for a single row;
  *  A2 suffix values summed in steps of 128 keys, the step in which a product over the prefix is summed;
  *  A3 prefix and suffix in multiples of 256 rows, the rest masked.
- * A prefix that is read in INT8 (`rounded-prefix.ts`) gives other bits than one in float32, so there the border between
- * prefix and suffix counts: it must follow from the request.
+ * Where blocks are read in INT8 (`rounded-prefix.ts`), a row reads every whole block before its own so, whether it is
+ * the prefix's or the sequence's: it then has the same bits wherever the border between the two is.
  * Rows of a prompt's whole blocks are computed with keys and values of each head instead (`expanded.ts`), at least 64 in
  * a run: their sums do not depend on the run either, but are others than those of the absorbed form. So these rows are
  * computed so always and everywhere, and no others ever.
@@ -79,11 +79,11 @@ export interface AttentionContext {
   readonly queryShape: ValueName;
   /** The same for all layers, made once. */
   keyShapes(prefix: ValueName, keys: ValueName): KeyShapes;
-  /** The same for all layers, made once. */
-  roundedShapes(keys: ValueName, suffixRows: ValueName): RoundedShapes;
-  /** [sequences]: suffix row of the first new row. */
+  /** The same for all layers, made once. @param keys of the prefix, in INT8 */
+  roundedShapes(keys: ValueName): RoundedShapes;
+  /** [sequences]: the first new row's among the suffix rows that are read. */
   readonly write: ValueName;
-  /** One-element vector: rows of the suffix that are read; null: all. */
+  /** Of `SuffixRows.ownRows`. */
   readonly ownRows: ValueName | null;
   readonly rotary: RotaryInputs;
   readonly operators: ProviderOperators;

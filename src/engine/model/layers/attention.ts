@@ -2,20 +2,18 @@ import type { GraphBuilder, ValueName } from '../graph-builder.ts';
 import { latentWidth, type ModelConfig } from '../model-config.ts';
 import { addAbsorbedQueries, addHeadValues, addQueries, type DownRows } from './absorb.ts';
 import type { AttentionContext, AttentionForm, AttentionWeights, KeyShapes } from './attention-parts.ts';
+import { addCausalMask } from './causal-mask.ts';
 import { addExpandedOr } from './expanded.ts';
 import { addLinear } from './linear.ts';
 import { addMixedLatents } from './mixed-latents.ts';
 import { addRmsNorm } from './norm.ts';
 import { addRotary } from './rotary.ts';
-import type { RoundedPrefix } from './rounded-prefix.ts';
+import type { RoundedKeys } from './rounded-keys.ts';
 
 /** A suffix has a multiple of so many rows. In the fast form only to keep the number of different shapes small. */
 export function rowStep(form: AttentionForm): number {
   return form === 'exact' ? 256 : 32;
 }
-
-/** Added to the score of a key that does not count: its probability is then 0. */
-export const excluded = -1e30;
 
 interface RowCounts {
   /** [prefix rows, width] */
@@ -44,21 +42,6 @@ export function addKeyShapes(graph: GraphBuilder, heads: number, counts: RowCoun
   };
 }
 
-/**
- * Additive mask [sequences, tokens, 1, suffix rows]: key j of the suffix is visible to row i when j ≤ first + i.
- * @param suffixRows a one-element vector
- */
-function addCausalMask(graph: GraphBuilder, suffixRows: ValueName, first: ValueName, tokens: ValueName): ValueName {
-  const zero = graph.scalarInt(0);
-  const one = graph.scalarInt(1);
-  const count = (vector: ValueName): ValueName => graph.op('Squeeze', [vector]);
-  const keys = graph.op('Range', [zero, count(suffixRows), one]);
-  const steps = graph.op('Range', [zero, count(tokens), one]);
-  const rows = graph.op('Add', [graph.reshape(first, [-1, 1]), graph.reshape(steps, [1, -1])]);
-  const visible = graph.op('LessOrEqual', [keys, graph.op('Unsqueeze', [rows, graph.ints([2, 3])])]);
-  return graph.op('Where', [visible, graph.scalar(0), graph.scalar(excluded)]);
-}
-
 /** What attention reads: all of it is one layer's. */
 export interface AttentionInputs {
   /** [rows, hidden], normed. */
@@ -69,9 +52,9 @@ export interface AttentionInputs {
   readonly newRows: ValueName;
   /** [prefix rows, width] */
   readonly prefix: ValueName;
-  /** Its rounded form, which rows of the absorbed form read where it is given; null: never. */
-  readonly rounded: Omit<RoundedPrefix, 'shapes'> | null;
-  /** [sequences, suffix rows, width] */
+  /** Whole blocks in INT8, which rows of the absorbed form read where they are given; null: never. */
+  readonly rounded: RoundedKeys | null;
+  /** Of `SuffixRows`. */
   readonly suffix: ValueName;
 }
 
@@ -90,16 +73,12 @@ export function addAttention(
   const width = latentWidth(config);
   const keys = context.operators.addNewRows(graph, { suffix, ownRows, newRows, write, width });
   const shapes = context.keyShapes(inputs.prefix, keys);
-  const rounded =
-    inputs.rounded === null
-      ? null
-      : { ...inputs.rounded, shapes: context.roundedShapes(inputs.rounded.keys, shapes.suffixRows) };
   const addAbsorbed = (part: GraphBuilder): ValueName => {
     const absorbed = addAbsorbedQueries(part, config, form, weights.latentUp, queries);
     const mixed = addMixedLatents(part, config, form, context, {
       queries: absorbed,
       prefix: inputs.prefix,
-      rounded,
+      rounded: inputs.rounded,
       keys,
       shapes,
     });

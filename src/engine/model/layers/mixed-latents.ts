@@ -2,7 +2,10 @@ import { type GraphBuilder, intAttribute, type ValueName } from '../graph-builde
 import { latentWidth, type ModelConfig } from '../model-config.ts';
 import type { AttentionContext, AttentionForm, KeyShapes } from './attention-parts.ts';
 import { softmaxScale } from './rotary.ts';
-import { addRoundedScores, addRoundedSum, type RoundedPrefix } from './rounded-prefix.ts';
+import type { RoundedKeys } from './rounded-keys.ts';
+import { OwnAttention } from './rounded-own.ts';
+import { PrefixAttention } from './rounded-prefix.ts';
+import { addRoundedQueries, type RoundedSource } from './rounded-products.ts';
 
 const keyStep = 128;
 /**
@@ -15,9 +18,9 @@ export interface MixInputs {
   /** [rows, heads · (latent + rope)] */
   readonly queries: ValueName;
   readonly prefix: ValueName;
-  /** The prefix where it is read in INT8 and `prefix` has no rows; null: never. */
-  readonly rounded: RoundedPrefix | null;
-  /** [sequences, suffix rows, width], new rows in it. */
+  /** What is read in INT8, and `prefix` has no rows then; null: never. */
+  readonly rounded: RoundedKeys | null;
+  /** [sequences, suffix rows, width], new rows in it: behind all blocks that are read in INT8. */
   readonly keys: ValueName;
   readonly shapes: KeyShapes;
 }
@@ -31,55 +34,114 @@ export function addMixedLatents(
   inputs: MixInputs,
 ): ValueName {
   const { rounded } = inputs;
-  if (rounded === null) return addMixed(graph, config, form, context, inputs, null);
-  const dims = ['sequences', 'queries', config.latentRank];
-  const inInt8 = graph.branch('rounded');
-  inInt8.output(addMixed(inInt8, config, form, context, inputs, rounded), 'float32', dims);
-  const inFloat = graph.branch('unrounded');
-  inFloat.output(addMixed(inFloat, config, form, context, inputs, null), 'float32', dims);
-  return graph.choose(rounded.shapes.isRounded, inInt8, inFloat, 1)[0] ?? '';
+  const addFloat: Adding = (part) => addMixed(part, config, form, context, inputs);
+  if (rounded === null) return addFloat(graph);
+  const shapes = context.roundedShapes(rounded.prefix.keys);
+  const ofPrefix = (part: GraphBuilder) => new PrefixAttention(part, rounded.prefix, shapes.prefix);
+  const ofOwn = (part: GraphBuilder) => new OwnAttention(part, config, context, rounded.own, shapes.own);
+  const addRounded =
+    (...sources: readonly ((part: GraphBuilder) => RoundedSource)[]): Adding =>
+    (part) =>
+      addRoundedMixed(
+        part,
+        config,
+        form,
+        context,
+        inputs,
+        sources.map((open) => open(part)),
+      );
+  const choose =
+    (condition: ValueName, whenTrue: Adding, whenFalse: Adding): Adding =>
+    (part) => {
+      const [branch, other] = [part.branch('mixed'), part.branch('mixed')];
+      const dims = ['sequences', 'queries', config.latentRank];
+      branch.output(whenTrue(branch), 'float32', dims);
+      other.output(whenFalse(other), 'float32', dims);
+      return part.choose(condition, branch, other, 1)[0] ?? '';
+    };
+  // each level costs a run that goes through it some microseconds a layer: short prompts go through one
+  const withOwn = choose(shapes.hasPrefix, addRounded(ofPrefix, ofOwn), addRounded(ofOwn));
+  return choose(shapes.isRounded, choose(shapes.hasOwn, withOwn, addRounded(ofPrefix)), addFloat)(graph);
 }
+
+type Adding = (part: GraphBuilder) => ValueName;
 
 function addMixed(
   graph: GraphBuilder,
   config: ModelConfig,
   form: AttentionForm,
   context: AttentionContext,
-  { queries, prefix, keys, shapes }: MixInputs,
-  rounded: RoundedPrefix | null,
+  inputs: MixInputs,
 ): ValueName {
-  const { operators } = context;
+  const { prefix, keys, shapes } = inputs;
   const scale = softmaxScale(config);
-  const perSequence = graph.reshapeTo(queries, context.queryShape);
-  const prefixScores =
-    rounded === null
-      ? addPrefixScores(graph, context, perSequence, prefix, scale)
-      : addRoundedScores(graph, rounded, perSequence, scale);
-  const rawScores = operators.addScores(graph, perSequence, keys, scale, 3);
-  const masked = graph.op('Add', [graph.reshapeTo(rawScores, shapes.suffixByHead), shapes.mask]);
-  const suffixScores = graph.reshapeTo(masked, shapes.suffixByQuery);
-
-  const scores = graph.concat([prefixScores, suffixScores], -1);
-  const chances = graph.op('Softmax', [scores], { axis: intAttribute(-1) });
-  const parts = rounded === null ? shapes.parts : rounded.shapes.parts;
-  const [onPrefix = '', onSuffix = ''] = graph.ops('Split', [chances, parts], 2, { axis: intAttribute(-1) });
-
-  const cut = (sum: ValueName): ValueName =>
-    graph.op('Slice', [sum, graph.ints([0]), graph.ints([config.latentRank]), graph.ints([-1])]);
-  const suffixSteps = (): ValueName =>
-    addSuffixSteps(graph, context, onSuffix, keys, shapes.suffixRows, latentWidth(config));
-  if (rounded !== null) {
-    const own = form === 'exact' ? addSum(graph, suffixSteps()) : graph.op('MatMul', [onSuffix, keys]);
-    return graph.op('Add', [addRoundedSum(graph, rounded, onPrefix), cut(own)]);
-  }
+  const queries = graph.reshapeTo(inputs.queries, context.queryShape);
+  const prefixScores = addFloatScores(graph, context, queries, prefix, scale);
+  const suffixScores = addSuffixScores(graph, context, queries, inputs, scale);
+  const [onPrefix = '', onSuffix = ''] = addShares(graph, [prefixScores, suffixScores], shapes.parts);
   if (form === 'exact') {
     const prefixSteps = addPrefixSteps(graph, config, context, onPrefix, prefix, shapes.prefixRows);
-    return cut(addSum(graph, graph.concat([prefixSteps, suffixSteps()], 0)));
+    const suffixSteps = addSuffixSteps(graph, context, onSuffix, keys, shapes.suffixRows, latentWidth(config));
+    return cutLatents(graph, config, addSum(graph, graph.concat([prefixSteps, suffixSteps], 0)));
   }
-  return cut(graph.op('Add', [graph.op('MatMul', [onPrefix, prefix]), graph.op('MatMul', [onSuffix, keys])]));
+  const sum = graph.op('Add', [graph.op('MatMul', [onPrefix, prefix]), graph.op('MatMul', [onSuffix, keys])]);
+  return cutLatents(graph, config, sum);
 }
 
-function addPrefixScores(
+/** The same over whole blocks in INT8, and what of the suffix is behind them. */
+function addRoundedMixed(
+  graph: GraphBuilder,
+  config: ModelConfig,
+  form: AttentionForm,
+  context: AttentionContext,
+  inputs: MixInputs,
+  sources: readonly RoundedSource[],
+): ValueName {
+  const { keys, shapes } = inputs;
+  const { queryRows, sums } = context.roundedShapes(inputs.rounded?.prefix.keys ?? '');
+  const scale = softmaxScale(config);
+  const queries = graph.reshapeTo(inputs.queries, context.queryShape);
+  const rounded = addRoundedQueries(graph, queries, queryRows);
+  const scores = [
+    ...sources.map((source) => source.addScores(rounded, scale)),
+    addSuffixScores(graph, context, queries, inputs, scale),
+  ];
+  const rows = graph.concat([...sources.map((source) => source.rows), shapes.suffixRows], 0);
+  const shares = addShares(graph, scores, rows);
+  const parts = sources.map((source, index) => source.addParts(shares[index] ?? ''));
+  const onSuffix = shares.at(-1) ?? '';
+  const suffixSum =
+    form === 'exact'
+      ? addSum(graph, addSuffixSteps(graph, context, onSuffix, keys, shapes.suffixRows, latentWidth(config)))
+      : graph.op('MatMul', [onSuffix, keys]);
+  const [only = ''] = parts;
+  const blockSum = addSum(graph, parts.length === 1 ? only : graph.concat(parts, 0));
+  return graph.op('Add', [graph.reshapeTo(blockSum, sums), cutLatents(graph, config, suffixSum)]);
+}
+
+/** One softmax over all scores, taken apart again. */
+function addShares(graph: GraphBuilder, scores: readonly ValueName[], parts: ValueName): readonly ValueName[] {
+  const shares = graph.op('Softmax', [graph.concat(scores, -1)], { axis: intAttribute(-1) });
+  return graph.ops('Split', [shares, parts], scores.length, { axis: intAttribute(-1) });
+}
+
+function cutLatents(graph: GraphBuilder, config: ModelConfig, sum: ValueName): ValueName {
+  return graph.op('Slice', [sum, graph.ints([0]), graph.ints([config.latentRank]), graph.ints([-1])]);
+}
+
+function addSuffixScores(
+  graph: GraphBuilder,
+  { operators }: AttentionContext,
+  queries: ValueName,
+  { keys, shapes }: MixInputs,
+  scale: number,
+): ValueName {
+  const scores = operators.addScores(graph, queries, keys, scale, 3);
+  const masked = graph.op('Add', [graph.reshapeTo(scores, shapes.suffixByHead), shapes.mask]);
+  return graph.reshapeTo(masked, shapes.suffixByQuery);
+}
+
+function addFloatScores(
   graph: GraphBuilder,
   { operators, prefixBias }: AttentionContext,
   queries: ValueName,

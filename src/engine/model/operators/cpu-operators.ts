@@ -1,9 +1,10 @@
+import { invariant } from '../../../base/invariant.ts';
 import { floatAttribute, intAttribute, microsoftDomain } from '../graph-builder.ts';
 import type { ProviderOperators } from './provider-operators.ts';
 
 /**
  * The transposed product and its scale are one call of the matrix kernel. New rows are written into a copy, since the
- * graph's input stays as it is; the copy has only the rows that are in use, so that what a slab has room for costs nothing.
+ * graph's input stays as it is; the copy has only the rows that are read, so that what a slab has room for costs nothing.
  */
 export const cpuOperators: ProviderOperators = {
   allowsEmpty: true,
@@ -15,9 +16,10 @@ export const cpuOperators: ProviderOperators = {
     return graph.op('FusedMatMul', [queries, keys], attributes, microsoftDomain);
   },
   addNewRows: (graph, { suffix, ownRows, newRows, write, width }) => {
-    const copy = ownRows === null ? suffix : graph.op('Slice', [suffix, graph.ints([0]), ownRows, graph.ints([1])]);
+    invariant(ownRows !== null, 'the suffix is cut');
+    const read = graph.op('Gather', [suffix, ownRows], { axis: intAttribute(0) });
     // of one size, or the new rows would be written into another copy
-    if (ownRows !== null) graph.describe(copy, 'float32', ['sequences', 'own_rows', width]);
-    return graph.op('TensorScatter', [copy, newRows, write], { axis: intAttribute(1) });
+    graph.describe(read, 'float32', ['sequences', 'own_rows', width]);
+    return graph.op('TensorScatter', [read, newRows, write], { axis: intAttribute(1) });
   },
 };

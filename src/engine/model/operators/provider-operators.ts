@@ -4,13 +4,13 @@ import type { GraphBuilder, ValueName } from '../graph-builder.ts';
 export type Provider = 'cpu' | 'webgpu' | 'cuda';
 
 export interface SuffixRows {
-  /** [sequences, suffix rows, width] */
+  /** [sequences, suffix rows, width]; where `cutsSuffix` the rows of all sequences one behind the other, [rows, width]. */
   readonly suffix: ValueName;
-  /** [1]: of each sequence, where `cutsSuffix`; otherwise null. */
+  /** [sequences, rows] int64: which of them are read, where `cutsSuffix`; otherwise null: all are. */
   readonly ownRows: ValueName | null;
   /** [sequences, tokens, width] */
   readonly newRows: ValueName;
-  /** [sequences]: suffix row of the first new row */
+  /** [sequences]: the first new row's among those that are read */
   readonly write: ValueName;
   readonly width: number;
 }
@@ -35,8 +35,8 @@ export interface ProviderOperators {
    * @param keys [rows, width], or [sequences, rows, width]
    */
   addScores(graph: GraphBuilder, queries: ValueName, keys: ValueName, scale: number, rank: 2 | 3): ValueName;
-  /** Of the suffix only its first rows are read: there is an input that says how many. */
+  /** Of the suffix only some rows are read: there is an input that says which. */
   readonly cutsSuffix: boolean;
-  /** The suffix with the new rows in it. */
+  /** What is read of the suffix with the new rows in it: [sequences, rows, width]. */
   addNewRows(graph: GraphBuilder, rows: SuffixRows): ValueName;
 }

@@ -18,16 +18,6 @@ describe('namePages', () => {
     expect(new Set([...names(0), ...names(512), ...names(768)]).size).toBe(7);
   });
 
-  it('tells blocks that were computed behind an INT8 prefix of another length, and no block of the prompt', () => {
-    const names = (roundedRows: number) => {
-      const chain = new PageChain(digest, 'acme', 512, roundedRows);
-      for (const id of idsOf(1024)) chain.push(id);
-      return chain.names;
-    };
-    expect(names(256).slice(0, 2)).toEqual(names(512).slice(0, 2));
-    expect(new Set([...names(0), ...names(256), ...names(512)]).size).toBe(2 + 3 * 2);
-  });
-
   it('hashes framed parts: framing name, digest, tenant, parent, 256 ids', () => {
     const part = (bytes: Buffer): Buffer => {
       const length = Buffer.alloc(4);
@@ -117,7 +107,7 @@ describe('PageChain', () => {
       fc.property(fc.array(fc.nat(200_000), { minLength: 0, maxLength: 900 }), fc.nat(3), (ids, before) => {
         const whole = namePages(ids, ids.length, digest, 'acme');
         const kept = whole.slice(0, before);
-        const chain = new PageChain(digest, 'acme', 0, 0, kept);
+        const chain = new PageChain(digest, 'acme', 0, kept);
         const given: string[] = [...kept];
         for (const id of ids.slice(kept.length * 256)) {
           const name = chain.push(id);
@@ -134,7 +124,7 @@ describe('PageChain', () => {
 
   it('leaves the names it was given alone', () => {
     const before = namePages(idsOf(256), 256, digest, 'acme');
-    const chain = new PageChain(digest, 'acme', 0, 0, before);
+    const chain = new PageChain(digest, 'acme', 0, before);
     for (const id of idsOf(256, 256)) chain.push(id);
     expect(before).toHaveLength(1);
     expect(chain.names).toHaveLength(2);

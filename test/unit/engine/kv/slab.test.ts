@@ -1,9 +1,10 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { BlockBudget } from '../../../../src/engine/kv/block-budget.ts';
-import { Slab, type SlabMember, slabRows } from '../../../../src/engine/kv/slab.ts';
+import { Slab, type SlabMember, slabBlocks, slabRows } from '../../../../src/engine/kv/slab.ts';
+import type { LatentRounding } from '../../../../src/engine/ports.ts';
 
-const shape = { layers: 2, latentWidth: 3, rows: 256 };
+const shape = { layers: 2, latentWidth: 3, rows: 256, rounding: null };
 const blockBytes = 2 * 256 * 3 * 4;
 
 class Member implements SlabMember {
@@ -189,6 +190,84 @@ describe('Slab', () => {
     expect(() => slab.view(0, 2)).toThrow('slots to 2 of 1 members');
     slab.promote(member);
     expect(() => slab.promote(member)).toThrow('a member that decodes is promoted');
+  });
+});
+
+describe('a slab whose own blocks are read in INT8', () => {
+  /** Keys tell each row's first value. */
+  const rounding: LatentRounding = {
+    blockBytes: blockBytes / 2,
+    round: async (latents, rows) =>
+      latents.map((layer) => ({
+        keys: new Int8Array(rows * 3),
+        keySteps: Float32Array.from({ length: rows }, (_, row) => layer[row * 3] ?? Number.NaN),
+        values: new Int8Array(rows * 2),
+        valueSteps: new Float32Array(rows / 256),
+      })),
+  };
+  const rounded = { ...shape, rows: 1024, rounding };
+
+  it('holds half as much again for all blocks of a slot but the last', () => {
+    expect([1, 2, 3].map((slots) => slabBlocks({ ...rounded, rows: 256 }, slots))).toEqual([1, 2, 3]);
+    expect([1, 2, 3].map((slots) => slabBlocks(rounded, slots))).toEqual([4 + 2, 8 + 3, 12 + 5]);
+    const budget = new BlockBudget(20, blockBytes);
+    const slab = new Slab<Member>(rounded, budget, 'slab');
+    slab.add(new Member(1));
+    expect(budget.held).toBe(6);
+    slab.checkIntegrity();
+  });
+
+  it('gives blocks of the members that are asked for, rounded once, wherever their slots have gone', async () => {
+    const slab = new Slab<Member>(rounded, new BlockBudget(60, blockBytes), 'slab');
+    const members = Array.from({ length: 4 }, (_, mark) => new Member(mark + 1));
+    for (const member of members) {
+      slab.add(member);
+      for (let row = 0; row < 768; row++) write(slab, member, row);
+    }
+    const stepsOf = async (asked: readonly Member[], blocks: readonly number[]): Promise<unknown> => {
+      const own = await slab.rounded(asked, blocks);
+      slab.checkIntegrity();
+      return own?.places.map((places) => places.map((block) => own.layers.map((layer) => layer.keySteps[block * 256])));
+    };
+    const [first, second, third, fourth] = members as [Member, Member, Member, Member];
+    expect(await stepsOf([first, second], [0, 0])).toBe(undefined);
+    expect(await stepsOf([first, second], [1, 3])).toEqual([
+      [[1, 1]],
+      [
+        [2, 2],
+        [2, 2],
+        [2, 2],
+      ],
+    ]);
+    slab.promote(third);
+    slab.remove(first);
+    expect(await stepsOf([third, second, fourth], [2, 3, 1])).toEqual([
+      [
+        [3, 3],
+        [3, 3],
+      ],
+      [
+        [2, 2],
+        [2, 2],
+        [2, 2],
+      ],
+      [[4, 4]],
+    ]);
+    slab.remove(third);
+    const newcomer = new Member(9);
+    slab.add(newcomer);
+    expect(await stepsOf([newcomer], [0])).toBe(undefined);
+    expect(await stepsOf([fourth, second], [2, 3])).toEqual([
+      [
+        [4, 4],
+        [4, 4],
+      ],
+      [
+        [2, 2],
+        [2, 2],
+        [2, 2],
+      ],
+    ]);
   });
 });
 

@@ -2,14 +2,14 @@ import { sha256Hex } from '../../base/hash.ts';
 import { invariant } from '../../base/invariant.ts';
 import { latentWidth, type ModelConfig } from '../model/model-config.ts';
 import { buildRounding } from '../model/rounding-graph.ts';
-import { blockRows, type LatentLayers, type PrefixRounding, type RoundedLayer } from '../ports.ts';
+import { blockRows, type LatentLayers, type LatentRounding, type RoundedLayer } from '../ports.ts';
 import { floatTensor, type OrtFeeds, type OrtSession, openOrtSession } from './ort-session.ts';
 
 /** Rows of one run: of 256K at a time the results in between would take gigabytes. */
 const runRows = 8 * blockRows;
 
 /** Rounds complete prefixes to INT8, with a graph of its own: a layer of 8,192 rows takes some milliseconds. */
-export class SessionRounding implements PrefixRounding {
+export class SessionRounding implements LatentRounding {
   readonly blockBytes: number;
   /** sha256 over the graph. */
   readonly digest: string;
