@@ -61,9 +61,8 @@ interface Settle {
 export class Engine implements EngineService {
   readonly #deps: EngineDeps;
   /**
-   * A third of the memory is the most that one sequence may fill, a quarter where own blocks are held in INT8 too: its
-   * own rows are held two and a third times while they move to a longer slab. Half of that is for the one embedding that
-   * may be in work beside it.
+   * Half of the memory is the most that one sequence may fill, since its blocks may be held in INT8 too, half as large.
+   * Half of that is for the one embedding that may be in work beside it.
    */
   readonly #limits: EncodeLimits;
   readonly #counters: EngineCounters;
@@ -81,13 +80,13 @@ export class Engine implements EngineService {
   constructor(deps: EngineDeps, options: EngineOptions) {
     const { runner, budget, nowMs } = deps;
     this.#deps = deps;
-    const share = Math.floor(budget.total / (runner.rounding === null ? 3 : 4));
-    this.#limits = { windowTokens: runner.contextTokens, memoryTokens: share * blockRows };
+    const half = Math.floor(budget.total / 2);
+    this.#limits = { windowTokens: runner.contextTokens, memoryTokens: half * blockRows };
     this.#counters = new EngineCounters(() => runner.runMs);
     this.#drafter = deps.drafter ?? (options.draftTokens > 0 ? new LookupDrafter(options.draftTokens) : noDrafts);
     const pages = new PageSource(deps.cache, deps.tier);
     const onLoaded = (): void => this.#wake?.();
-    this.#residents = new Residents({ shape: runner, rowStep: runner.rowStep, budget, pages, onLoaded });
+    this.#residents = new Residents({ shape: runner, budget, pages, onLoaded });
     this.#admission = new Admission({
       residents: this.#residents,
       counters: this.#counters,
@@ -303,7 +302,7 @@ export class Engine implements EngineService {
       this.#end(sequence, (settle) => settle.reject(error));
       return false;
     }
-    if (sequence.residence?.slab.isDecoding(sequence) === false) sequence.residence.slab.promote(sequence);
+    if (sequence.residence !== null) sequence.residence.isDecoding = true;
     this.#admission.grow(sequence);
     reportProgress(sequence);
     if (sequence.isSaveDue(nowMs())) this.#save(sequence);

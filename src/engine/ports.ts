@@ -69,10 +69,12 @@ export interface StepInput {
    * that block. Left out or null: they read `suffix`.
    */
   readonly ownBlocks?: OwnBlocks | null;
-  /** `[sequences or more, suffixRows, latentWidth]` */
+  /** `[sequences or more, suffixRows, latentWidth]`, or with `suffixBlocks` `[blocks, 256, latentWidth]` */
   readonly suffix: LatentLayers;
-  /** A multiple of the runner's `rowStep`, at least one. */
+  /** Own rows of a sequence at most, new ones included. A multiple of the runner's `rowStep`, at least one. */
   readonly suffixRows: number;
+  /** Of each sequence, blocks of `suffix` with the rows it has, in their order. Left out: they lie side by side. */
+  readonly suffixBlocks?: readonly (readonly number[])[];
   /** Rows of whole blocks of a prompt: computed in a form of their own where `ModelRunner.promptStep` is not null. */
   readonly isPrompt?: boolean;
   /** Without the head, `logits` stays empty and `hidden` is all there is. */

@@ -11,7 +11,7 @@ import { gatherNeighbours, listPrefillJobs, type PrefillTarget, prefillShare } f
 import type { Residents } from './schedule/residents.ts';
 import { choosePrefill, compareUrgency, type Urgent } from './schedule/urgency.ts';
 import type { Sequence } from './sequence.ts';
-import { advanceMembers, advanceWindow, type MemberStep, roomOf } from './step.ts';
+import { advanceMembers, advanceWindow, type MemberStep } from './step.ts';
 
 export interface RoundDeps {
   readonly runner: ModelRunner;
@@ -37,7 +37,7 @@ export interface RoundDeps {
 const decodeWidth = 4;
 const embedOwner = 'embeddings';
 
-/** One round: a decode run for each slab, then one chunk of prefill. */
+/** One round: a decode run for each window, then one chunk of prefill. */
 export class RoundRunner {
   /** Called before a run when the set of requests in it differs from the run before. */
   onRun: (ids: readonly string[]) => void = () => {};
@@ -76,10 +76,10 @@ export class RoundRunner {
   async #decode(): Promise<number> {
     const { residents, breathe } = this.#deps;
     let tokens = 0;
-    for (const slab of residents.slabs) {
-      if (slab.decoding.length === 0) continue;
+    for (const group of residents.decoding) {
       if (tokens > 0) await breathe();
-      tokens += await this.#decodeMembers(slab.decoding);
+      // some may have gone meanwhile
+      tokens += await this.#decodeMembers(group.filter(({ residence }) => residence?.isDecoding === true));
     }
     return tokens;
   }
@@ -89,7 +89,7 @@ export class RoundRunner {
     const { runner, counters, drafter } = this.#deps;
     const residence = members[0]?.residence ?? null;
     if (residence === null) return 0;
-    const plan = { members, room: roomOf(members), readRows: residence.window.rows + residence.slab.rows };
+    const plan = { members, readRows: Math.max(...members.map(({ rows }) => rows)) };
     const drafts = drafter.draft(plan);
     const beforeMs = runner.runMs;
     const step = await this.#runMembers(members, decodeWidth, drafts);
@@ -146,7 +146,7 @@ export class RoundRunner {
       case 'window':
         return this.#runWindow(job.window, job.users, tokens);
       case 'member':
-        return this.#prefillMembers(gatherNeighbours(job.sequence, tokens), tokens);
+        return this.#prefillMembers(gatherNeighbours(job.sequence, this.#deps.residents.members, tokens), tokens);
       case 'embed':
         return this.#runEmbed(job.task, tokens);
     }

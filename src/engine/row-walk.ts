@@ -1,5 +1,5 @@
+import type { OwnRows } from './kv/own-rows.ts';
 import type { PageSource } from './kv/page-source.ts';
-import type { Slab } from './kv/slab.ts';
 import { blockRows } from './ports.ts';
 import type { Sequence } from './sequence.ts';
 
@@ -34,7 +34,7 @@ export interface ComputedRows {
  * |--------------------------------------|--------------------------------------------------------------|
  * | pending                              | stored before anything is drawn                              |
  * | drafted, as long as drawn the same   | stored one after the other, when the tokens are the answer's |
- * | all behind the first that differs    | dropped: no slab, page or count has ever known them          |
+ * | all behind the first that differs    | dropped: no block, page or count has ever known them         |
  *
  * W1 Whatever was drafted: when a row's logits are given, tokens, rows and pages are what they would be if that row had
  *    been computed by itself.
@@ -114,17 +114,17 @@ export class RowWalk {
     const own = this.sequence.rows - residence.window.rows;
     const count = total - this.#stored;
     const latents = all.subarray(this.#stored * width);
-    residence.slab.store(this.sequence, own, count, { latents, ...place });
+    residence.own.store(this.sequence, own, count, { latents, ...place });
     this.#stored = total;
     this.sequence.rows = this.#start + total;
-    keepOwnPages(this.#pages, residence.slab, this.sequence, own, own + count);
+    keepOwnPages(this.#pages, residence.own, this.sequence, own, own + count);
   }
 }
 
 /** Blocks of its own that became full become pages: the next turn of a conversation begins with them. */
 function keepOwnPages(
   pages: PageSource,
-  slab: Slab<Sequence>,
+  rows: OwnRows<Sequence>,
   sequence: Sequence,
   before: number,
   after: number,
@@ -134,6 +134,6 @@ function keepOwnPages(
     const index = (sequence.encoded.splitRows + row) / blockRows;
     const name = sequence.pageNames[index];
     if (name === undefined) return;
-    pages.keep(name, sequence.pageNames[index - 1] ?? null, () => slab.copyPage(sequence, row));
+    pages.keep(name, sequence.pageNames[index - 1] ?? null, () => rows.copyPage(sequence, row));
   }
 }

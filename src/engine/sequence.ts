@@ -2,9 +2,9 @@ import { AppError } from '../base/errors.ts';
 import type { AnswerState } from './answer-state.ts';
 import type { EncodedRequest } from './encode-request.ts';
 import type { GuardedListener } from './guarded-listener.ts';
+import type { OwnRows } from './kv/own-rows.ts';
 import type { PageChain } from './kv/page-name.ts';
 import type { PrefixWindow } from './kv/prefix-window.ts';
-import type { Slab, SlabMember } from './kv/slab.ts';
 import type { CacheMiss, GenerateCheckpoint, GenerateRequest, GenerateResult } from './messages.ts';
 import { blockRows } from './ports.ts';
 import type { Waiting } from './schedule/wait-queue.ts';
@@ -29,7 +29,9 @@ export interface SequenceParts {
 /** Where a sequence reads and writes its rows while it runs. */
 export interface Residence {
   readonly window: PrefixWindow;
-  readonly slab: Slab<Sequence>;
+  readonly own: OwnRows<Sequence>;
+  /** All of its prompt is computed. */
+  isDecoding: boolean;
   /** Pages of its own are being read from a tier below memory. */
   isLoading: boolean;
 }
@@ -40,13 +42,13 @@ export interface Residence {
  * | rows                            | where                                     |
  * |---------------------------------|-------------------------------------------|
  * | [0, splitRows)                  | the window, shared                        |
- * | [splitRows, rows)               | the slab, its own                         |
+ * | [splitRows, rows)               | blocks of its own                         |
  * | [rows, tokens.length)           | not computed: what is pending             |
  *
  * Q1 While it has not ended something is pending: the last token is never computed before it is needed.
  * Q2 A sequence that lost its rows (preempted, restored) differs from one that never did only in `rows`.
  */
-export class Sequence implements SlabMember, Waiting {
+export class Sequence implements Waiting {
   readonly request: GenerateRequest;
   readonly listener: GuardedListener;
   readonly encoded: EncodedRequest;
@@ -58,7 +60,6 @@ export class Sequence implements SlabMember, Waiting {
   readonly tokens: number[];
   readonly promptFormRows: number;
   readonly #chain: PageChain;
-  slot = -1;
   rows: number;
   /** Null while it waits. */
   residence: Residence | null = null;

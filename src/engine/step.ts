@@ -1,5 +1,6 @@
 import { invariant } from '../base/invariant.ts';
 import { extendRows } from './extend-rows.ts';
+import { roundRows } from './kv/latent-buffer.ts';
 import type { PageSource } from './kv/page-source.ts';
 import type { PrefixWindow, PrefixWindows } from './kv/prefix-window.ts';
 import { blockRows, type ModelRunner } from './ports.ts';
@@ -34,15 +35,6 @@ export interface MemberStep {
   readonly walks: readonly RowWalk[];
 }
 
-/** Rows that can be computed of each of these neighbours: a run pads all to the longest, and the slab is no longer. */
-export function roomOf(members: readonly Sequence[]): number {
-  return Math.min(
-    ...members.map(({ rows, residence }) =>
-      residence === null ? 0 : residence.slab.rows - (rows - residence.window.rows),
-    ),
-  );
-}
-
 /**
  * Rows of answers that one run may compute of a member. They read blocks before their own in INT8, so for equal bits
  * whatever the schedule these must be there when the run begins: rows end with their block.
@@ -52,9 +44,9 @@ function rowsTogether({ promptStep, rounding }: ModelRunner, { rows }: Sequence)
 }
 
 /**
- * Computes pending rows of neighbours in a slab in one run: of each as many as fit into the width of the run, which is
- * the most that is pending, that `most` allows and that the slab has room for. Drafted tokens go behind those of a
- * member of which nothing more is pending.
+ * Computes pending rows of sequences behind one window in one run: of each as many as fit into the width of the run, which
+ * is the most that is pending and that `most` allows. Drafted tokens go behind those of a member of which nothing more is
+ * pending.
  * @param drafts of each member
  */
 export async function advanceMembers(
@@ -66,22 +58,18 @@ export async function advanceMembers(
 ): Promise<MemberStep> {
   const [first] = members;
   if (first === undefined || first.residence === null) return { tokens: 0, rows: 0, walks: [] };
-  const { window, slab } = first.residence;
-  const room = roomOf(members);
+  const { window, own } = first.residence;
   const promptRows = first.pendingPromptRows;
   const width =
     promptRows > 0
-      ? Math.min(promptRowsOf(runner, most), room, promptRows)
-      : Math.min(most, room, Math.max(...members.map(({ pendingTotal }) => pendingTotal)));
+      ? Math.min(promptRowsOf(runner, most), promptRows)
+      : Math.min(most, Math.max(...members.map(({ pendingTotal }) => pendingTotal)));
   const parts = members.map((member, index) => {
     const together = promptRows > 0 ? width : rowsTogether(runner, member);
     const pending = member.tokens.slice(member.rows, member.rows + Math.min(width, together));
     const isComplete = pending.length === member.pendingTotal;
     // of the last token of an answer no row is needed
-    const mostDrafted = Math.max(
-      0,
-      Math.min(Math.min(room, together) - pending.length, member.answer.remainingTokens - 1),
-    );
+    const mostDrafted = Math.max(0, Math.min(together - pending.length, member.answer.remainingTokens - 1));
     const draft = isComplete ? (drafts[index] ?? []).slice(0, mostDrafted) : [];
     return {
       tokenIds: [...pending, ...draft],
@@ -94,21 +82,23 @@ export async function advanceMembers(
   const readsBlocks = promptRows === 0;
   // what the engine writes itself follows every prompt
   invariant(readsBlocks || !isWanted, 'a row is wanted that is computed as one of a prompt');
-  const wholeBlocks = parts.map(({ start }) => Math.floor((start - window.rows) / blockRows));
+  const padded = Math.max(...parts.map(({ tokenIds }) => tokenIds.length));
+  const ownRows = parts.map(({ start }) => start - window.rows);
+  const wholeBlocks = ownRows.map((rows) => Math.floor(rows / blockRows));
   const output = await runner.run({
     sequences: parts,
     prefix: window.buffer.view(window.rows),
     prefixRows: window.rows,
     isPrefixFinal: true,
     rounded: readsBlocks ? await window.rounded() : null,
-    ownBlocks: readsBlocks ? await slab.rounded(members, wholeBlocks) : null,
-    suffix: slab.view(first.slot, members.length),
-    suffixRows: slab.rows,
+    ownBlocks: readsBlocks ? await own.rounded(window.key, members, wholeBlocks) : null,
+    suffix: own.layers,
+    suffixRows: roundRows(Math.max(...ownRows) + padded),
+    suffixBlocks: members.map((member) => own.blocksOf(member)),
     isPrompt: promptRows > 0,
     head: isWanted,
   });
   const { vocabularySize, latentWidth } = runner;
-  const padded = Math.max(...parts.map(({ tokenIds }) => tokenIds.length));
   const latents = { all: output.latents, total: members.length, padded, width: latentWidth };
   let wantedBefore = 0;
   const walks = parts.map(({ tokenIds, pending, wanted }, index) => {

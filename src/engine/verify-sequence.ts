@@ -105,7 +105,7 @@ export class VerifySequence {
     const prefixRows = this.#prefixRows;
     if (prefixRows > 0) this.#rounded ??= await rounding.round(this.#prefix.view(prefixRows), prefixRows);
     const whole = Math.floor((start - prefixRows) / blockRows);
-    await this.#blocks.keep(this, whole, this.#suffix.view(Math.max(whole, 1) * blockRows));
+    await this.#blocks.keep(this, whole, (place) => this.#suffix.view(blockRows, place * blockRows));
     return { rounded: this.#rounded ?? null, ownBlocks: this.#blocks.of([this]) };
   }
 }

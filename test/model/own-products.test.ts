@@ -1,3 +1,4 @@
+import type { Tensor } from 'onnxruntime-node';
 import { describe, expect, it } from 'vitest';
 import { GraphBuilder } from '../../src/engine/model/graph-builder.ts';
 import { OwnAttention } from '../../src/engine/model/layers/rounded-own.ts';
@@ -7,7 +8,7 @@ import { parseModelConfig } from '../../src/engine/model/model-config.ts';
 import { blockRows, type OwnBlocks } from '../../src/engine/ports.ts';
 import { hasExactInt8 } from '../../src/engine/runtime/cpu-features.ts';
 import { SessionRounding } from '../../src/engine/runtime/latent-rounding.ts';
-import { floatTensor, type OrtFeeds, openOrtSession } from '../../src/engine/runtime/ort-session.ts';
+import { floatTensor, openOrtSession } from '../../src/engine/runtime/ort-session.ts';
 import { OwnBlockFeeds } from '../../src/engine/runtime/own-block-feeds.ts';
 import { tinyDefaults } from '../support/tiny-checkpoint.ts';
 
@@ -48,11 +49,11 @@ async function run(
   const parts = attention.addParts(graph.input('shares', 'float32', dims));
   graph.output(parts, 'float32', [places, sequences * queries, rank], 'parts');
   const session = await openOrtSession(graph.encodeModel(), { threads: 2 });
-  const feeds: OrtFeeds = {
-    ...new OwnBlockFeeds(config).of(own, sequences, 0),
+  const feeds: Record<string, Tensor> = {
     query: floatTensor(query, [sequences, queries, width]),
     shares: floatTensor(shares, dims),
   };
+  new OwnBlockFeeds(config).add(feeds, own, sequences);
   const outputs = await session.run(feeds);
   await session.close();
   return { scores: outputs['scores']?.data as Float32Array, parts: outputs['parts']?.data as Float32Array };

@@ -143,7 +143,7 @@ function checkRow(input: StepInput, index: number, row: number, before: number, 
   for (let layer = 0; layer < layers; layer++) {
     const isShared = row < input.prefixRows;
     const source = (isShared ? input.prefix[layer] : input.suffix[layer]) as Float32Array;
-    const from = (isShared ? row : index * input.suffixRows + row - input.prefixRows) * width;
+    const from = (isShared ? row : ownRow(input, index, row - input.prefixRows)) * width;
     const value = source[from] as number;
     const isRight = source[from + 1] === row && source[from + 2] === layer && (source[from + 4] as number) >= 1;
     // the message would cost more than the check
@@ -171,10 +171,8 @@ function checkRounded({ prefix, prefixRows }: StepInput, rounded: readonly Round
 }
 
 /** Rows of answers read all of the prefix in INT8, and all own blocks before theirs. @param isExact the last of them, too */
-function checkBlocks(
-  { sequences, prefixRows, rounded, ownBlocks, suffix, suffixRows }: StepInput,
-  isExact: boolean,
-): void {
+function checkBlocks(input: StepInput, isExact: boolean): void {
+  const { sequences, prefixRows, rounded, ownBlocks, suffix } = input;
   invariant(prefixRows === 0 || (rounded ?? null) !== null, 'the prefix is read in INT8');
   for (const [index, { start, tokenIds }] of sequences.entries()) {
     const places = ownBlocks?.places[index] ?? [];
@@ -183,10 +181,10 @@ function checkBlocks(
     const lastBlock = Math.floor((start + tokenIds.length - 1 - prefixRows) / blockRows);
     invariant(!isExact || lastBlock === before, `${tokenIds.length} rows from ${start} in several blocks`);
     for (const [layer, own] of suffix.entries()) {
-      const rows = own.subarray(index * suffixRows * width);
       for (const [place, block] of places.entries()) {
         const steps = ownBlocks?.layers[layer]?.keySteps.subarray(block * blockRows, (block + 1) * blockRows);
-        const isTheirs = steps?.every((step, row) => step === stepOf(rows, place * blockRows + row)) === true;
+        const isTheirs =
+          steps?.every((step, row) => step === stepOf(own, ownRow(input, index, place * blockRows + row))) === true;
         if (!isTheirs) invariant(false, `block ${place} of sequence ${index} is not what is in INT8`);
       }
     }
@@ -194,12 +192,24 @@ function checkBlocks(
 }
 
 /** Rows behind those that are there are read too, masked: they must be finite, since NaN times zero is NaN. */
-function checkMasked({ suffix, suffixRows }: StepInput, index: number, row: number): void {
+function checkMasked(input: StepInput, index: number, first: number): void {
+  const { suffix, suffixRows, suffixBlocks } = input;
+  const end = suffixBlocks === undefined ? suffixRows : (suffixBlocks[index]?.length ?? 0) * blockRows;
   for (const layer of suffix) {
-    const rows = layer.subarray((index * suffixRows + row) * width, (index + 1) * suffixRows * width);
-    if (!rows.every(Number.isFinite))
-      invariant(false, `sequence ${index} has rows behind row ${row} that are not finite`);
+    for (let row = first; row < end; row++) {
+      const from = ownRow(input, index, row) * width;
+      if (!layer.subarray(from, from + width).every(Number.isFinite))
+        invariant(false, `sequence ${index} has rows behind row ${first} that are not finite`);
+    }
   }
+}
+
+/** Where an own row of a sequence is in the suffix. */
+function ownRow({ suffixRows, suffixBlocks }: StepInput, sequence: number, row: number): number {
+  if (suffixBlocks === undefined) return sequence * suffixRows + row;
+  const block = suffixBlocks[sequence]?.[Math.floor(row / blockRows)];
+  invariant(block !== undefined, `sequence ${sequence} has no block with row ${row}`);
+  return block * blockRows + (row % blockRows);
 }
 
 /** What a row folds in: the same token is another one in a prompt. */

@@ -32,7 +32,8 @@ export async function readAsAnswer(
     const suffixRows = Math.ceil((row + tokenIds.length - prefixRows) / blockRows) * blockRows;
     rows.reserve(prefixRows + suffixRows);
     const suffix = rows.view(suffixRows, prefixRows);
-    await blocks.keep(member, (row - (row % blockRows) - prefixRows) / blockRows, suffix);
+    const whole = (row - (row % blockRows) - prefixRows) / blockRows;
+    await blocks.keep(member, whole, (place) => rows.view(blockRows, prefixRows + place * blockRows));
     const output = await runner.run(
       onStep({
         sequences: [{ tokenIds, start: row, wanted: tokenIds.length }],

@@ -14,9 +14,7 @@ export interface DraftSource {
 /** A run that is about to be made. */
 export interface DraftRun<Source extends DraftSource> {
   readonly members: readonly Source[];
-  /** Most rows of each member. */
-  readonly room: number;
-  /** Rows that each new one reads: the prefix and the members' own. */
+  /** Rows that each new one reads, of the longest member. */
   readonly readRows: number;
 }
 

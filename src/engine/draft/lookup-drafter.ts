@@ -109,7 +109,7 @@ export class LookupDrafter<Source extends DraftSource> implements Drafter<Source
     };
     let best = pending;
     let bestGain = gainOf(pending) * leastGain;
-    const widest = Math.min(pending + this.#mostTokens, run.room);
+    const widest = pending + this.#mostTokens;
     for (let width = pending + 1; width <= widest; width++) {
       const gain = gainOf(width);
       if (gain > bestGain) [best, bestGain] = [width, gain];

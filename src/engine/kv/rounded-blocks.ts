@@ -1,56 +1,46 @@
-import { invariant } from '../../base/invariant.ts';
 import { blockRows, type LatentLayers, type LatentRounding, type OwnBlocks, type RoundedLayer } from '../ports.ts';
+import { BlockPlaces } from './block-places.ts';
 import type { PageShape } from './page-shape.ts';
 
 /** Views kept for the next run: the same members run again and again. */
 const maxViews = 64;
 
 /**
- * Own blocks in INT8 of the members of a slab, one behind the other, so that one run reads those of any of them without
- * copying.
- *
- * B1 Each block here is one of a member's first ones, and none is missing before it.
- * B2 The blocks are [0, total): one that goes leaves no hole, the last one takes its place.
+ * Own blocks in INT8, one behind the other, so that one run reads those of any members without copying. Each is one of a
+ * member's first ones, and none is missing before it.
  */
 export class RoundedBlocks<Member extends object> {
   readonly #rounding: LatentRounding;
-  readonly #width: number;
   readonly #layers: RoundedArrays[];
-  /** Of each block. */
-  readonly #owners: Member[] = [];
-  /** Blocks of each member, in the order of its rows. */
-  readonly #places = new Map<Member, number[]>();
+  readonly #places = new BlockPlaces<Member>();
   readonly #views = new Map<string, readonly RoundedLayer[]>();
 
-  constructor({ layers, latentWidth }: PageShape, rounding: LatentRounding) {
+  constructor({ layers }: PageShape, rounding: LatentRounding) {
     this.#rounding = rounding;
-    this.#width = latentWidth;
     this.#layers = Array.from({ length: layers }, () => new RoundedArrays());
   }
 
   get total(): number {
-    return this.#owners.length;
+    return this.#places.total;
   }
 
-  /** Rounds what of a member's first `blocks` blocks is not here yet. @param rows its own, `[rows, width]` a layer */
-  async keep(member: Member, blocks: number, rows: LatentLayers): Promise<void> {
-    const places = this.#places.get(member) ?? [];
-    if (places.length >= blocks) return;
-    const first = places.length * blockRows;
-    const end = blocks * blockRows;
-    const missing = rows.map((layer) => layer.subarray(first * this.#width, end * this.#width));
-    const rounded = await this.#rounding.round(missing, end - first);
-    const at = this.total;
-    for (const [layer, arrays] of this.#layers.entries()) arrays.put(at, rounded[layer] as RoundedLayer);
-    this.#places.set(member, places);
-    for (let block = first / blockRows; block < blocks; block++) places.push(this.#owners.push(member) - 1);
-    this.#views.clear();
+  /**
+   * Rounds what of a member's first `blocks` blocks is not here yet.
+   * @param block its own block at a place, `[256, width]` a layer
+   */
+  async keep(member: Member, blocks: number, block: (place: number) => LatentLayers): Promise<void> {
+    for (let place = this.#places.of(member).length; place < blocks; place++) {
+      const rounded = await this.#rounding.round(block(place), blockRows);
+      const at = this.#places.add(member);
+      for (const [layer, arrays] of this.#layers.entries()) arrays.put(at, rounded[layer] as RoundedLayer);
+      this.#views.clear();
+    }
   }
 
   /** What is here of these members, and as little else as lies between. Null: nothing is. */
   of(members: readonly Member[]): OwnBlocks | null {
-    const places = members.map((member) => this.#places.get(member) ?? []);
-    let [first, end] = [this.total, 0];
+    const places = members.map((member) => this.#places.of(member));
+    let [first, end] = [this.#places.total, 0];
     for (const own of places) {
       for (const block of own) {
         first = Math.min(first, block);
@@ -62,36 +52,17 @@ export class RoundedBlocks<Member extends object> {
   }
 
   remove(member: Member): void {
-    const places = this.#places.get(member);
-    if (places === undefined) return;
-    this.#places.delete(member);
-    // from behind, so that none of its own takes a place that is free
-    for (const hole of places.toSorted((one, other) => other - one)) this.#close(hole);
+    if (this.#places.of(member).length === 0) return;
+    this.#places.remove(member, (from, to) => {
+      for (const arrays of this.#layers) arrays.move(from, to);
+    });
+    for (const arrays of this.#layers) arrays.trim(this.total);
     this.#views.clear();
   }
 
-  /** B1 and B2. @param members all there are */
-  checkIntegrity(members: readonly Member[]): void {
-    const placed = new Set<number>();
-    for (const [member, places] of this.#places) {
-      invariant(members.includes(member), 'own blocks of nobody');
-      for (const block of places) {
-        invariant(this.#owners[block] === member && !placed.has(block), `block ${block} belongs to another member`);
-        placed.add(block);
-      }
-    }
-    invariant(placed.size === this.total, `${placed.size} places of ${this.total} blocks`);
-  }
-
-  #close(hole: number): void {
-    const last = this.total - 1;
-    const moved = this.#owners[last] as Member;
-    this.#owners.pop();
-    if (hole === last) return;
-    for (const arrays of this.#layers) arrays.move(last, hole);
-    this.#owners[hole] = moved;
-    const places = this.#places.get(moved) ?? [];
-    places[places.indexOf(last)] = hole;
+  /** @param members all there are */
+  checkIntegrity(members: ReadonlySet<Member>): void {
+    this.#places.checkIntegrity(members);
   }
 
   #view(first: number, end: number): readonly RoundedLayer[] {
@@ -117,14 +88,18 @@ class RoundedArrays {
   };
 
   /** Room doubles, so that n blocks are copied O(n) times in all; what is not written takes no memory. */
-  put(block: number, added: RoundedLayer): void {
-    const total = added.valueSteps.length;
-    if (block + total > this.#capacity) this.#grow(block, Math.max(block + total, 2 * this.#capacity), added);
+  put(at: number, block: RoundedLayer): void {
+    if (at >= this.#capacity) this.#resize(at, 2 * at + 1, block);
     const { keys, keySteps, values, valueSteps } = this.#arrays;
-    keys.set(added.keys, block * (added.keys.length / total));
-    keySteps.set(added.keySteps, block * blockRows);
-    values.set(added.values, block * (added.values.length / total));
-    valueSteps.set(added.valueSteps, block);
+    keys.set(block.keys, at * block.keys.length);
+    keySteps.set(block.keySteps, at * blockRows);
+    values.set(block.values, at * block.values.length);
+    valueSteps.set(block.valueSteps, at);
+  }
+
+  /** Gives room back when most of it is free. */
+  trim(used: number): void {
+    if (4 * used < this.#capacity) this.#resize(used, 2 * used, this.view(0, 1));
   }
 
   view(first: number, end: number): RoundedLayer {
@@ -145,25 +120,23 @@ class RoundedArrays {
     }
   }
 
-  /** @param like blocks of the size of all */
-  #grow(used: number, capacity: number, like: RoundedLayer): void {
-    const total = like.valueSteps.length;
+  /** @param like a block of the size of all */
+  #resize(used: number, capacity: number, like: RoundedLayer): void {
     const old = this.#arrays;
-    const grow = <Values extends Int8Array | Float32Array>(
+    const resized = <Values extends Int8Array | Float32Array>(
       from: Values,
       model: Values,
       make: new (length: number) => Values,
     ): Values => {
-      const size = model.length / total;
-      const grown = new make(capacity * size);
-      grown.set(from.subarray(0, used * size));
-      return grown;
+      const room = new make(capacity * model.length);
+      room.set(from.subarray(0, used * model.length));
+      return room;
     };
     this.#arrays = {
-      keys: grow(old.keys, like.keys, Int8Array),
-      keySteps: grow(old.keySteps, like.keySteps, Float32Array),
-      values: grow(old.values, like.values, Int8Array),
-      valueSteps: grow(old.valueSteps, like.valueSteps, Float32Array),
+      keys: resized(old.keys, like.keys, Int8Array),
+      keySteps: resized(old.keySteps, like.keySteps, Float32Array),
+      values: resized(old.values, like.values, Int8Array),
+      valueSteps: resized(old.valueSteps, like.valueSteps, Float32Array),
     };
     this.#capacity = capacity;
   }

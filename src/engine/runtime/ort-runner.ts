@@ -198,8 +198,8 @@ class OrtRunner implements CheckpointRunner {
     feeds['hidden_in'] = hidden;
     feeds['new_rows'] = floatTensor(newRows, [sequences.length, tokens, this.latentWidth]);
     feeds['head'] = intTensor(BigInt64Array.of(hasHead ? 1n : 0n), [1]);
-    const topFeeds = { ...feeds, ...this.#feeds.ofTop(input) };
-    const outputs = await this.#time(() => this.#graphs.top.run(topFeeds));
+    this.#feeds.addTop(feeds, input);
+    const outputs = await this.#time(() => this.#graphs.top.run(feeds));
     const logits = input.head ? floatsOf(outputs['logits']) : new Float32Array();
     return { logits, hidden: floatsOf(outputs['hidden']) };
   }

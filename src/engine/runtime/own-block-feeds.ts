@@ -14,7 +14,7 @@ export class OwnBlockFeeds {
   }
 
   /** @param firstLayer layers before it are left out */
-  of(own: OwnBlocks | null, sequences: number, firstLayer: number): Record<string, Tensor> {
+  add(feeds: Record<string, Tensor>, own: OwnBlocks | null, sequences: number, firstLayer = 0): void {
     const all = own?.places ?? [];
     const longest = all.reduce((most, { length }) => Math.max(most, length), 0);
     const layers = longest === 0 ? null : (own?.layers ?? null);
@@ -30,11 +30,9 @@ export class OwnBlockFeeds {
         places.set(cell, block);
       }
     }
-    return {
-      ...this.#blocks.of(layers, firstLayer),
-      [ownIndexInputs.owners]: owners.tensor([total]),
-      [ownIndexInputs.cells]: cells.tensor([total]),
-      [ownIndexInputs.places]: places.tensor([sequences, longest]),
-    };
+    this.#blocks.add(feeds, layers, firstLayer);
+    feeds[ownIndexInputs.owners] = owners.tensor([total]);
+    feeds[ownIndexInputs.cells] = cells.tensor([total]);
+    feeds[ownIndexInputs.places] = places.tensor([sequences, longest]);
   }
 }

@@ -9,7 +9,7 @@ import { Int64Rows } from './int64-rows.ts';
 import { LatentTensors } from './latent-tensors.ts';
 import { OwnBlockFeeds } from './own-block-feeds.ts';
 import { firstFloats } from './prefix-feeds.ts';
-import { longestOf } from './run-in-parts.ts';
+import { gatherSuffix, longestOf } from './run-in-parts.ts';
 
 type Feeds = Record<string, Tensor>;
 
@@ -38,57 +38,72 @@ export class OwnFeeds {
     this.#blocks = rounds ? new OwnBlockFeeds(config) : null;
   }
 
-  /** All rows, for all graphs. */
-  suffix({ sequences, suffix, suffixRows }: StepInput): Feeds {
+  /** Adds all rows, for all graphs. */
+  addSuffix(feeds: Feeds, input: StepInput): void {
+    // where the graph reads all of it, a sequence's rows lie side by side
+    const { sequences, suffix, suffixRows, suffixBlocks } = this.#cutsSuffix ? input : gatherSuffix(input, this.#width);
     const total = sequences.length;
-    const dims = this.#cutsSuffix ? [total * suffixRows, this.#width] : [total, suffixRows, this.#width];
-    const feeds: Feeds = {};
     for (const [layer, name] of this.#names.entries()) {
-      feeds[name] = this.#tensors.over(firstFloats(suffix[layer], total * suffixRows * this.#width), dims);
+      const rows = suffixBlocks === undefined ? total * suffixRows : (suffix[layer]?.length ?? 0) / this.#width;
+      const dims = this.#cutsSuffix ? [rows, this.#width] : [total, suffixRows, this.#width];
+      feeds[name] = this.#tensors.over(firstFloats(suffix[layer], rows * this.#width), dims);
     }
-    return feeds;
   }
 
   /**
-   * Which of them are read, and where new ones are among these: `write` all, `first` those behind `skipped` of each.
+   * Adds which of them are read, and `write`: where new ones are among these.
    * @param isExpanded keys and values of each head are computed, of rows in float32
    * @param firstLayer blocks in INT8 of layers before it are left out
    */
-  of(input: StepInput, isExpanded: boolean, skipped: number, firstLayer: number): Feeds {
-    const { sequences, prefixRows, suffixRows } = input;
-    const total = sequences.length;
-    const ownBlocks = isExpanded ? null : (input.ownBlocks ?? null);
-    const starts = sequences.map((_, index) => (ownBlocks?.places[index]?.length ?? 0) * blockRows);
-    const write = new Int64Rows(total);
-    const first = new Int64Rows(total);
-    for (const [index, { start }] of sequences.entries()) {
-      const at = start - prefixRows - (starts[index] ?? 0);
-      if (at < 0) invariant(false, `${starts[index]} own rows in INT8, new ones from ${start - prefixRows} on`);
-      write.set(index, at);
-      first.set(index, at + skipped);
-    }
-    const feeds = {
-      write: write.tensor([total]),
-      first: first.tensor([total]),
-      [ownRowsInput]: this.#ownRows(write, starts, suffixRows, longestOf(sequences)),
-    };
-    return this.#blocks === null ? feeds : { ...feeds, ...this.#blocks.of(ownBlocks, total, firstLayer) };
+  add(feeds: Feeds, input: StepInput, isExpanded: boolean, firstLayer = 0): void {
+    const total = input.sequences.length;
+    const write = writeRows(input, isExpanded);
+    feeds['write'] = write.tensor([total]);
+    feeds[ownRowsInput] = this.#ownRows(input, write);
+    this.#blocks?.add(feeds, isExpanded ? null : (input.ownBlocks ?? null), total, firstLayer);
   }
 
-  /**
-   * As many rows of each, from its start on: what a slab has room for beyond is not read. A suffix that ends before them
-   * gives its last row again, masked as all behind the new rows.
-   */
-  #ownRows(write: Int64Rows, starts: readonly number[], suffixRows: number, tokens: number): Tensor {
-    let end = 0;
-    for (let index = 0; index < starts.length; index++) end = Math.max(end, write.get(index) + tokens);
-    const count = Math.ceil(end / this.#step) * this.#step;
-    const rows = new Int64Rows(starts.length * count);
-    for (const [index, start] of starts.entries()) {
-      const last = (index + 1) * suffixRows - 1;
-      const from = index * suffixRows + start;
-      for (let row = 0; row < count; row++) rows.set(index * count + row, Math.min(from + row, last));
-    }
-    return rows.tensor([starts.length, count]);
+  /** As `write`, of the rows behind `skipped` new ones of each sequence. */
+  first(input: StepInput, isExpanded: boolean, skipped: number): Tensor {
+    return writeRows(input, isExpanded, skipped).tensor([input.sequences.length]);
   }
+
+  /** As many rows of each, up to its new ones; where one has none there any, masked as all behind the new rows. */
+  #ownRows(input: StepInput, write: Int64Rows): Tensor {
+    const { sequences, prefixRows } = input;
+    const tokens = longestOf(sequences);
+    let end = 0;
+    for (let index = 0; index < sequences.length; index++) end = Math.max(end, write.get(index) + tokens);
+    const count = Math.ceil(end / this.#step) * this.#step;
+    const rows = new Int64Rows(sequences.length * count);
+    for (const [index, { start }] of sequences.entries()) {
+      const from = start - prefixRows - write.get(index);
+      for (let row = 0; row < count; row++) rows.set(index * count + row, suffixRow(input, index, from + row));
+    }
+    return rows.tensor([sequences.length, count]);
+  }
+}
+
+/** Where the row behind `skipped` new ones of each sequence is, behind its blocks that are read in INT8. */
+function writeRows(
+  { sequences, prefixRows, ownBlocks = null }: StepInput,
+  isExpanded: boolean,
+  skipped = 0,
+): Int64Rows {
+  const write = new Int64Rows(sequences.length);
+  for (const [index, { start }] of sequences.entries()) {
+    const before = isExpanded ? 0 : (ownBlocks?.places[index]?.length ?? 0) * blockRows;
+    const at = start - prefixRows - before;
+    if (at < 0) invariant(false, `${before} own rows in INT8, new ones from ${start - prefixRows} on`);
+    write.set(index, at + skipped);
+  }
+  return write;
+}
+
+/** Where a sequence's own row is in the suffix; beyond the last one, any. */
+function suffixRow({ suffixRows, suffixBlocks }: StepInput, sequence: number, row: number): number {
+  if (suffixBlocks === undefined) return sequence * suffixRows + Math.min(row, suffixRows - 1);
+  const blocks = suffixBlocks[sequence] ?? [];
+  const block = blocks[Math.floor(row / blockRows)] ?? blocks[0] ?? 0;
+  return block * blockRows + (row % blockRows);
 }

@@ -38,17 +38,16 @@ export class PrefixFeeds {
     this.#names = Array.from({ length: config.layers }, (_, layer) => prefixInput(layer));
   }
 
-  /** Inputs of layers from `first` on. */
-  of({ prefix, prefixRows, rounded = null }: PrefixInput, isExpanded: boolean, first = 0): Feeds {
+  /** Adds inputs of layers from `first` on. */
+  add(feeds: Feeds, { prefix, prefixRows, rounded = null }: PrefixInput, isExpanded: boolean, first = 0): void {
     const inInt8 = isExpanded || prefixRows === 0 ? null : rounded;
-    const feeds: Feeds = this.#rounded === null ? {} : this.#rounded.of(inInt8, first);
+    this.#rounded?.add(feeds, inInt8, first);
     for (let layer = first; layer < prefix.length; layer++) {
       feeds[this.#names[layer] ?? ''] = this.#floats(prefix[layer], inInt8 === null ? prefixRows : 0);
     }
     if (!this.#allowsEmpty) {
       feeds[prefixBiasInput] = floatTensor(Float32Array.of(prefixRows === 0 ? excluded : 0), [1]);
     }
-    return feeds;
   }
 
   /** Before a run: a prefix that others will read too goes to the device once. */

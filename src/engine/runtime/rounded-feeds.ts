@@ -29,15 +29,15 @@ export class RoundedFeeds {
     this.#none = Array.from({ length: config.layers }, () => noBlocks);
   }
 
-  /** Inputs of layers from `first` on. @param layers null: there are no blocks */
-  of(layers: readonly RoundedLayer[] | null, first: number): Feeds {
+  /** Adds inputs of layers from `first` on. @param layers null: there are no blocks */
+  add(feeds: Feeds, layers: readonly RoundedLayer[] | null, first: number): void {
     const all = layers ?? this.#none;
-    let feeds = this.#known.get(all);
-    if (feeds === undefined) {
-      feeds = all.map((layer, index) => this.#tensorsOf(layer, this.#names[index] as RoundedNames));
-      this.#known.set(all, feeds);
+    let known = this.#known.get(all);
+    if (known === undefined) {
+      known = all.map((layer, index) => this.#tensorsOf(layer, this.#names[index] as RoundedNames));
+      this.#known.set(all, known);
     }
-    return Object.assign({}, ...feeds.slice(first)) as Feeds;
+    for (let layer = first; layer < known.length; layer++) Object.assign(feeds, known[layer]);
   }
 
   #tensorsOf({ keys, keySteps, values, valueSteps }: RoundedLayer, names: RoundedNames): Feeds {

@@ -1,5 +1,5 @@
 import { invariant } from '../../base/invariant.ts';
-import type { LatentLayers, OwnBlocks, StepInput, StepOutput, StepSequence } from '../ports.ts';
+import { blockRows, type LatentLayers, type StepInput, type StepOutput, type StepSequence } from '../ports.ts';
 
 interface Shape {
   readonly layers: number;
@@ -23,12 +23,9 @@ export async function runInParts(
   if (sequences.length === 1) return runRows(shape, input, rows, run);
   const perPart = Math.max(1, Math.floor(rows / tokens));
   const parts: { readonly output: StepOutput; readonly count: number; readonly tokens: number }[] = [];
-  const ownFloats = input.suffixRows * shape.latentWidth;
   for (let first = 0; first < sequences.length; first += perPart) {
     const part = sequences.slice(first, first + perPart);
-    const suffix = input.suffix.map((own) => own.subarray(first * ownFloats, (first + part.length) * ownFloats));
-    const ownBlocks = blocksOf(input, first, part.length);
-    const output = await runInParts(shape, { ...input, sequences: part, suffix, ownBlocks }, rows, run);
+    const output = await runInParts(shape, partOf(shape, input, first, part.length), rows, run);
     parts.push({ output, count: part.length, tokens: longestOf(part) });
   }
   return {
@@ -38,8 +35,39 @@ export async function runInParts(
   };
 }
 
-function blocksOf({ ownBlocks = null }: StepInput, first: number, count: number): OwnBlocks | null {
-  return ownBlocks === null ? null : { ...ownBlocks, places: ownBlocks.places.slice(first, first + count) };
+/** Some of the sequences, neighbours, with what is theirs. */
+function partOf({ latentWidth }: Shape, input: StepInput, first: number, count: number): StepInput {
+  const end = first + count;
+  const { ownBlocks = null, suffix, suffixRows, suffixBlocks } = input;
+  const ownFloats = suffixRows * latentWidth;
+  return {
+    ...input,
+    sequences: input.sequences.slice(first, end),
+    ownBlocks: ownBlocks === null ? null : { ...ownBlocks, places: ownBlocks.places.slice(first, end) },
+    ...(suffixBlocks === undefined
+      ? { suffix: suffix.map((own) => own.subarray(first * ownFloats, end * ownFloats)) }
+      : { suffixBlocks: suffixBlocks.slice(first, end) }),
+  };
+}
+
+/** The same step with the own rows of its sequences side by side, copied where they lie in blocks. */
+export function gatherSuffix(input: StepInput, latentWidth: number): StepInput {
+  const { suffixBlocks, suffix, suffixRows, ...rest } = input;
+  if (suffixBlocks === undefined) return input;
+  const blockFloats = blockRows * latentWidth;
+  const gathered = suffix.map((layer) => {
+    const rows = new Float32Array(suffixBlocks.length * suffixRows * latentWidth);
+    for (const [sequence, blocks] of suffixBlocks.entries()) {
+      const end = (sequence + 1) * suffixRows * latentWidth;
+      for (const [place, block] of blocks.entries()) {
+        const at = sequence * suffixRows * latentWidth + place * blockFloats;
+        const floats = Math.min(blockFloats, end - at);
+        if (floats > 0) rows.set(layer.subarray(block * blockFloats, block * blockFloats + floats), at);
+      }
+    }
+    return rows;
+  });
+  return { ...rest, suffix: gathered, suffixRows };
 }
 
 export function longestOf(sequences: readonly StepSequence[]): number {
@@ -49,10 +77,11 @@ export function longestOf(sequences: readonly StepSequence[]): number {
 /** A part needs the rows of the parts before it: they go into copies of the suffix, the caller's stays as it is. */
 async function runRows(
   { layers, latentWidth }: Shape,
-  input: StepInput,
+  whole: StepInput,
   rows: number,
   run: (part: StepInput) => Promise<StepOutput>,
 ): Promise<StepOutput> {
+  const input = gatherSuffix(whole, latentWidth);
   const [sequence] = input.sequences;
   invariant(sequence !== undefined, 'one sequence');
   const tokenIds = Array.from(sequence.tokenIds);

@@ -44,19 +44,25 @@ export class StepFeeds {
     const { sequences, isPrompt = false } = input;
     const total = sequences.length;
     const tokens = longestOf(sequences);
+    const isExpanded = this.#isExpanded(input);
     const ids = new Int64Rows(total * tokens);
     for (const [index, { tokenIds }] of sequences.entries()) {
       for (let at = 0; at < tokenIds.length; at++) ids.set(index * tokens + at, tokenIds[at] ?? 0);
     }
-    const isExpanded = this.#form === 'exact' ? isPrompt : this.#isLong(tokens, total);
-    return {
+    const feeds: Record<string, Tensor> = {
       ids: ids.tensor([total, tokens]),
       [expandInput]: intTensor(BigInt64Array.of(isPrompt ? 1n : 0n), [1]),
-      ...this.#rotary(sequences, 0, tokens),
-      ...this.#prefixes.of(input, isExpanded),
-      ...this.#own.suffix(input),
-      ...this.#own.of(input, isExpanded, 0, 0),
     };
+    // one object, filled: there are some ten inputs a layer, and a copy of all costs as much as all else here
+    this.#addRotary(feeds, sequences, 0, tokens);
+    this.#prefixes.add(feeds, input, isExpanded);
+    this.#own.addSuffix(feeds, input);
+    this.#own.add(feeds, input, isExpanded);
+    return feeds;
+  }
+
+  #isExpanded({ sequences, isPrompt = false }: StepInput): boolean {
+    return this.#form === 'exact' ? isPrompt : this.#isLong(longestOf(sequences), sequences.length);
   }
 
   /** As `addIsExpanded` has it in the fast form. */
@@ -65,10 +71,10 @@ export class StepFeeds {
   }
 
   /**
-   * What only the top reads, and what it reads otherwise than the graphs below. It computes the wanted rows alone where
-   * all sequences want as many of their last ones: of a long prompt, one.
+   * Adds what only the top reads, and replaces what it reads otherwise than the graphs below. It computes the wanted rows
+   * alone where all sequences want as many of their last ones: of a long prompt, one.
    */
-  ofTop(input: StepInput): Record<string, Tensor> {
+  addTop(feeds: Record<string, Tensor>, input: StepInput): void {
     const { sequences, prefix } = input;
     const total = sequences.length;
     const tokens = longestOf(sequences);
@@ -83,20 +89,21 @@ export class StepFeeds {
     const select = selectRows(sequences, tokens, count);
     // in the exact form never
     const isExpanded = this.#form === 'fast' && this.#isLong(count, total);
-    const last = prefix.length - 1;
-    const feeds: Record<string, Tensor> = {
-      asked: asked.tensor([total * count]),
-      select: select.tensor([select.values.length]),
-      ...this.#prefixes.of(input, isExpanded, last),
-      ...this.#own.of(input, isExpanded, skipped, last),
-    };
-    if (skipped === 0) return feeds;
-    const ids = new Int64Rows(total * count).tensor([total, count]);
-    return { ...feeds, ids, ...this.#rotary(sequences, skipped, count) };
+    feeds['asked'] = asked.tensor([total * count]);
+    feeds['select'] = select.tensor([select.values.length]);
+    feeds['first'] = this.#own.first(input, isExpanded, skipped);
+    if (isExpanded !== this.#isExpanded(input)) {
+      const last = prefix.length - 1;
+      this.#prefixes.add(feeds, input, isExpanded, last);
+      this.#own.add(feeds, input, isExpanded, last);
+    }
+    if (skipped === 0) return;
+    feeds['ids'] = new Int64Rows(total * count).tensor([total, count]);
+    this.#addRotary(feeds, sequences, skipped, count);
   }
 
   /** Of `count` rows a sequence, behind `skipped` new ones. */
-  #rotary(sequences: readonly StepSequence[], skipped: number, count: number): Record<'cos' | 'sin', Tensor> {
+  #addRotary(feeds: Record<string, Tensor>, sequences: readonly StepSequence[], skipped: number, count: number): void {
     const pairs = this.#frequencies.length;
     const cos = new Float32Array(sequences.length * count * pairs);
     const sin = new Float32Array(sequences.length * count * pairs);
@@ -106,7 +113,8 @@ export class StepFeeds {
       sin.set(turned.sin, index * count * pairs);
     }
     const dims = [sequences.length * count, pairs];
-    return { cos: floatTensor(cos, dims), sin: floatTensor(sin, dims) };
+    feeds['cos'] = floatTensor(cos, dims);
+    feeds['sin'] = floatTensor(sin, dims);
   }
 
   /** Before a run. */

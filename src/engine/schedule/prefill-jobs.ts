@@ -41,34 +41,23 @@ function urgencyOf({ priority, deadlineMs, arrival }: Sequence | EmbedTask) {
 
 function isPrefilling(sequence: Sequence): boolean {
   const { residence } = sequence;
-  return residence !== null && !residence.isLoading && !residence.slab.isDecoding(sequence);
+  return residence !== null && !residence.isLoading && !residence.isDecoding;
 }
 
 /**
- * The sequence and those beside it in its slab that can run with it: padded to the longest, they stay within `tokens`.
+ * The sequence and others behind the same window that can run with it: padded to the longest, they stay within `tokens`.
  */
-export function gatherNeighbours(sequence: Sequence, tokens: number): readonly Sequence[] {
-  const slab = sequence.residence?.slab;
-  if (slab === undefined) return [];
+export function gatherNeighbours(sequence: Sequence, members: Iterable<Sequence>, tokens: number): readonly Sequence[] {
   const chosen = [sequence];
   if (sequence.pendingPromptRows > 0) return chosen;
   let width = sequence.pendingTotal;
-  const fits = (other: Sequence | undefined): other is Sequence => {
-    if (other === undefined || !isPrefilling(other) || other.pendingPromptRows > 0) return false;
+  for (const other of members) {
+    const isNeighbour = other !== sequence && other.residence?.window === sequence.residence?.window;
+    if (!isNeighbour || !isPrefilling(other) || other.pendingPromptRows > 0) continue;
     const wider = Math.max(width, other.pendingTotal);
-    if (wider * (chosen.length + 1) > tokens) return false;
+    if (wider * (chosen.length + 1) > tokens) continue;
     width = wider;
-    return true;
-  };
-  for (let slot = sequence.slot + 1; ; slot++) {
-    const other = slab.members[slot];
-    if (!fits(other)) break;
     chosen.push(other);
-  }
-  for (let slot = sequence.slot - 1; ; slot--) {
-    const other = slab.members[slot];
-    if (!fits(other)) break;
-    chosen.unshift(other);
   }
   return chosen;
 }

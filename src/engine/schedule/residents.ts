@@ -1,16 +1,14 @@
 import { invariant } from '../../base/invariant.ts';
 import type { BlockBudget } from '../kv/block-budget.ts';
+import { OwnRows } from '../kv/own-rows.ts';
 import type { PageSource } from '../kv/page-source.ts';
 import { type PrefixWindow, PrefixWindows, type WindowShape } from '../kv/prefix-window.ts';
-import { type BlockLender, Slab, slabBlocks, slabRows } from '../kv/slab.ts';
 import { blockRows } from '../ports.ts';
 import type { Sequence } from '../sequence.ts';
 import { compareUrgency } from './urgency.ts';
 
 export interface ResidentsDeps {
   readonly shape: WindowShape;
-  /** Own rows come in multiples of it. */
-  readonly rowStep: number;
   readonly budget: BlockBudget;
   readonly pages: PageSource;
   /** Pages that were being read have arrived. */
@@ -18,7 +16,7 @@ export interface ResidentsDeps {
 }
 
 /**
- * The sequences that have memory: each holds a window and a place in a slab of that window.
+ * The sequences that have memory: each holds a window and blocks for rows of its own.
  *
  * M1 Memory is taken before it is needed: a sequence is admitted with its whole prefix and room for every token it has.
  * M2 Growing may cost others their place, never one that is more urgent; the most urgent one always finds room, since
@@ -28,50 +26,53 @@ export interface ResidentsDeps {
 export class Residents {
   readonly windows: PrefixWindows;
   readonly #deps: ResidentsDeps;
-  readonly #lender: BlockLender;
+  readonly #own: OwnRows<Sequence>;
   readonly #members = new Set<Sequence>();
-  readonly #slabs = new Map<string, Slab<Sequence>>();
 
   constructor(deps: ResidentsDeps) {
     this.#deps = deps;
     this.windows = new PrefixWindows(deps.shape, deps.budget, deps.pages, deps.onLoaded);
-    this.#lender = {
+    this.#own = new OwnRows(deps.shape, {
       take: (owner, blocks) => this.windows.reserve(owner, blocks),
       give: (owner, blocks) => deps.budget.give(owner, blocks),
       heldBy: (owner) => deps.budget.heldBy(owner),
-    };
+    });
   }
 
   get members(): ReadonlySet<Sequence> {
     return this.#members;
   }
 
-  get slabs(): readonly Slab<Sequence>[] {
-    return [...this.#slabs.values()];
+  /** Those that decode, by the window they read: one run has all of a window. */
+  get decoding(): readonly (readonly Sequence[])[] {
+    const groups = new Map<PrefixWindow, Sequence[]>();
+    for (const member of this.#members) {
+      const { residence } = member;
+      if (residence === null || !residence.isDecoding) continue;
+      const group = groups.get(residence.window);
+      if (group === undefined) groups.set(residence.window, [member]);
+      else group.push(member);
+    }
+    return [...groups.values()];
   }
 
   /** Takes blocks for somebody who is no sequence; false, with nothing changed, when there is no room. */
   reserve(owner: string, blocks: number): boolean {
-    return this.windows.reserve(owner, blocks) || (this.#trim() && this.windows.reserve(owner, blocks));
+    return this.windows.reserve(owner, blocks);
   }
 
-  /** Gives a sequence its window and its slot; false, with nothing changed, when there is no room. */
+  /** Gives a sequence its window and room for its rows; false, with nothing changed, when there is not enough. */
   admit(sequence: Sequence): boolean {
     const names = sequence.prefixNames;
-    const fits = (): boolean => {
-      const blocks = this.windows.blocksFor(names) + this.#slabBlocks(names.at(-1) ?? '', sequence.ownRows);
-      return blocks <= this.windows.available;
-    };
-    if (!fits() && !(this.#trim() && fits())) return false;
+    const { ownRows } = sequence;
+    if (this.windows.blocksFor(names) + this.#own.blocksFor(ownRows) > this.windows.available) return false;
     const window = this.windows.acquire(names, sequence.tokens);
     if (window === null) return false;
-    const slab = this.#slab(window.key, sequence.ownRows);
-    if (!slab.add(sequence)) {
+    if (!this.#own.reserve(sequence, ownRows)) {
       this.windows.release(window);
-      this.#dropEmpty();
       return false;
     }
-    sequence.residence = { window, slab, isLoading: false };
+    sequence.residence = { window, own: this.#own, isDecoding: false, isLoading: false };
     this.#members.add(sequence);
     this.#takeOwnPages(sequence);
     return true;
@@ -80,24 +81,13 @@ export class Residents {
   /** Makes room for all tokens of a resident, at the cost of others or of itself; returns who lost its place. */
   grow(sequence: Sequence): readonly Sequence[] {
     const lost: Sequence[] = [];
-    for (;;) {
-      const { residence } = sequence;
-      if (residence === null || sequence.ownRows <= residence.slab.rows) return lost;
-      const target = this.#slab(residence.window.key, sequence.ownRows);
-      const wasDecoding = residence.slab.isDecoding(sequence);
-      const from = residence.slab;
-      if (from.moveTo(target, sequence)) {
-        sequence.residence = { ...residence, slab: target };
-        if (wasDecoding) target.promote(sequence);
-        this.#dropEmpty();
-        return lost;
-      }
-      if (this.#trim()) continue;
+    while (sequence.residence !== null && !this.#own.reserve(sequence, sequence.ownRows)) {
       const victim = this.leastUrgent();
       invariant(victim !== undefined && (victim !== sequence || this.#members.size > 1), 'one sequence fits alone');
       this.release(victim);
       lost.push(victim);
     }
+    return lost;
   }
 
   leastUrgent(): Sequence | undefined {
@@ -110,12 +100,11 @@ export class Residents {
   release(sequence: Sequence): void {
     const { residence } = sequence;
     invariant(residence !== null, 'a sequence without a place is released');
-    residence.slab.remove(sequence);
+    this.#own.remove(sequence);
     this.windows.release(residence.window);
     sequence.residence = null;
     sequence.rows = sequence.encoded.splitRows;
     this.#members.delete(sequence);
-    this.#dropEmpty();
   }
 
   checkIntegrity(): void {
@@ -124,15 +113,7 @@ export class Residents {
       invariant(residence !== null, 'a resident has a place');
       users.set(residence.window, (users.get(residence.window) ?? 0) + 1);
     }
-    let placed = 0;
-    for (const slab of this.#slabs.values()) {
-      slab.checkIntegrity();
-      placed += slab.members.length;
-      for (const member of slab.members) {
-        invariant(this.#members.has(member) && member.residence?.slab === slab, 'a member of a slab lives in it');
-      }
-    }
-    invariant(placed === this.#members.size, `${placed} places for ${this.#members.size} sequences`);
+    this.#own.checkIntegrity(this.#members);
     this.windows.checkIntegrity(users);
     this.#deps.budget.checkIntegrity();
   }
@@ -165,37 +146,7 @@ export class Residents {
   }
 
   #storeOwn(sequence: Sequence, page: Float32Array): void {
-    sequence.residence?.slab.storePage(sequence, sequence.rows - sequence.encoded.splitRows, page);
+    sequence.residence?.own.storePage(sequence, sequence.rows - sequence.encoded.splitRows, page);
     sequence.rows += blockRows;
   }
-
-  #slabBlocks(windowKey: string, ownRows: number): number {
-    const rows = slabRows(ownRows, this.#deps.rowStep);
-    return this.#slabs.get(slabKey(windowKey, rows))?.blocksForOneMore ?? slabBlocks({ ...this.#deps.shape, rows }, 1);
-  }
-
-  #slab(windowKey: string, ownRows: number): Slab<Sequence> {
-    const rows = slabRows(ownRows, this.#deps.rowStep);
-    const key = slabKey(windowKey, rows);
-    const known = this.#slabs.get(key);
-    if (known !== undefined) return known;
-    const slab = new Slab<Sequence>({ ...this.#deps.shape, rows }, this.#lender, `slab ${key}`);
-    this.#slabs.set(key, slab);
-    return slab;
-  }
-
-  /** Gives back slots that nobody has; false when there are none. */
-  #trim(): boolean {
-    let didTrim = false;
-    for (const slab of this.#slabs.values()) if (slab.trim()) didTrim = true;
-    return didTrim;
-  }
-
-  #dropEmpty(): void {
-    for (const [key, slab] of this.#slabs) if (slab.members.length === 0) this.#slabs.delete(key);
-  }
-}
-
-function slabKey(windowKey: string, rows: number): string {
-  return `${windowKey} ${rows}`;
 }

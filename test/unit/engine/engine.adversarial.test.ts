@@ -59,12 +59,12 @@ const cancelled = { status: 'rejected', reason: { code: 'cancelled.by-user' } };
 
 describe('Engine in odd moments', () => {
   it('lets the last of a group grow into the memory that the others left', async () => {
-    // both fill 8 blocks and ask for 12 at the same time; one has to go, the other has 27 blocks for 8 + 12
-    const { submit, engine, finish } = setUp({ blocks: 27 });
-    const messages = [chatMessage('system', 'Answer.'), chatMessage('user', 'x'.repeat(1_950))];
-    const request = { ...withoutEnd, messages, sharedMessages: 1, maxTokens: 120 };
-    const results = await Promise.all(['a', 'b'].map((id) => submit(generateRequest(id, request))));
-    expect(results.map(({ completionTokens }) => completionTokens)).toEqual([120, 120]);
+    // each fills 3 blocks and will need 5: when all have 3 of the 10, some have to go
+    const { submit, engine, finish } = setUp({ blocks: 10 });
+    const messages = [chatMessage('system', 'Answer.'), chatMessage('user', 'x'.repeat(680))];
+    const request = { ...withoutEnd, messages, sharedMessages: 1, maxTokens: 400 };
+    const results = await Promise.all(['a', 'b', 'c'].map((id) => submit(generateRequest(id, request))));
+    expect(results.map(({ completionTokens }) => completionTokens)).toEqual([400, 400, 400]);
     expect(engine.stats().preemptions).toBeGreaterThan(0);
     finish();
   });
@@ -87,7 +87,7 @@ describe('Engine in odd moments', () => {
 
   it('grows at the cost of those whose pages are still on their way', async () => {
     const { tier, lose } = openHeldTier();
-    const { submit, engine, finish } = setUp({ blocks: 12, tier });
+    const { submit, engine, finish } = setUp({ blocks: 9, tier });
     const first = submit(generateRequest('first', { ...withoutEnd, maxTokens: 800 }));
     const others = ['1', '2'].map((tenant) => submit(ask(tenant, { tenant })));
     expect((await first).completionTokens).toBe(800);

@@ -222,7 +222,7 @@ describe('Engine', () => {
     const plain = setUp({ cache: false, maxSequences: 1 });
     const alone = [];
     for (const request of requests) alone.push(outputOf(await plain.submit(request)));
-    const { submit, engine, finish } = setUp({ blocks: 9 });
+    const { submit, engine, finish } = setUp({ blocks: 6 });
     const results = await Promise.all(requests.map((request) => submit(request)));
     expect(results.map(outputOf)).toEqual(alone);
     expect(engine.stats().preemptions).toBeGreaterThan(0);
@@ -230,7 +230,7 @@ describe('Engine', () => {
   });
 
   it('refuses a prompt that memory could never hold, with both numbers', async () => {
-    const { submit } = setUp({ blocks: 9 });
+    const { submit } = setUp({ blocks: 6 });
     await expect(submit(ask('a', 4))).rejects.toMatchObject({
       code: 'input.context-length',
       message: expect.stringMatching(
@@ -240,7 +240,7 @@ describe('Engine', () => {
   });
 
   it('refuses an answer that memory could cut short, since another machine would not', async () => {
-    const { submit } = setUp({ blocks: 9 });
+    const { submit } = setUp({ blocks: 6 });
     const long = { ...ask('a', 1), maxTokens: 700 };
     await expect(submit(long)).rejects.toMatchObject({
       code: 'input.context-length',
@@ -325,7 +325,7 @@ describe('Engine', () => {
   });
 
   it('ends an answer without a limit where memory ends', async () => {
-    const { submit } = setUp({ blocks: 9 });
+    const { submit } = setUp({ blocks: 6 });
     const result = await submit(ask('a', 1, { maxTokens: null, ...withoutEnd }));
     expect(result).toMatchObject({ finishReason: 'length' });
     expect(result.promptTokens + result.completionTokens).toBe(3 * 256);
@@ -439,7 +439,7 @@ describe('Engine', () => {
     await expect(embed([])).rejects.toThrow('no input is given');
     await expect(embed(['a', ''])).rejects.toThrow('input 1 is empty');
     await expect(embed([[7, byteVocabulary]])).rejects.toThrow(`input 0 has the token id ${byteVocabulary}`);
-    await expect(embed(['x'.repeat(600)])).rejects.toMatchObject({ code: 'input.context-length' });
+    await expect(embed(['x'.repeat(800)])).rejects.toMatchObject({ code: 'input.context-length' });
   });
 
   it('cancels an embedding', async () => {

@@ -4,7 +4,7 @@ import type { ProviderOperators } from './provider-operators.ts';
 
 /**
  * The transposed product and its scale are one call of the matrix kernel. New rows are written into a copy, since the
- * graph's input stays as it is; the copy has only the rows that are read, so that what a slab has room for costs nothing.
+ * graph's input stays as it is; the copy has only the rows that are read.
  */
 export const cpuOperators: ProviderOperators = {
   allowsEmpty: true,

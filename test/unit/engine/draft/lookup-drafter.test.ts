@@ -21,7 +21,7 @@ const range = (start: number, total: number): number[] => Array.from({ length: t
 
 /** Text of its own, then its first 20 tokens again. */
 const quoting = (start: number): Source => sourceOf([...range(start, 200), ...range(start, 20)]);
-const runOf = (members: readonly Source[], room = 100) => ({ members, room, readRows: 1_024 });
+const runOf = (members: readonly Source[]) => ({ members, readRows: 1_024 });
 
 const outcomeOf = (draft: readonly number[], accepted: number): DraftOutcome => ({
   drafted: draft.length,
@@ -119,15 +119,14 @@ describe('LookupDrafter', () => {
     expect(draft.length).toBeGreaterThanOrEqual(3);
   });
 
-  it('keeps to the room of the run and to the tokens that are left', () => {
+  it('keeps to the tokens that are left', () => {
     const drafter = new LookupDrafter<Source>(8);
     follow(drafter, quoting(0), 20, true);
-    const lengthOf = (source: Source, room: number): number => drafter.draft(runOf([source], room))[0]?.length ?? 0;
-    expect(lengthOf(quoting(1_000), 5)).toBe(4);
-    expect(lengthOf(quoting(2_000), 1)).toBe(0);
+    const lengthOf = (source: Source): number => drafter.draft(runOf([source]))[0]?.length ?? 0;
     const { tokens } = quoting(3_000);
-    expect(lengthOf(sourceOf(tokens, 4), 100)).toBe(3);
-    expect(lengthOf(sourceOf(tokens, 1), 100)).toBe(0);
+    expect(lengthOf(sourceOf(tokens, 100))).toBe(8);
+    expect(lengthOf(sourceOf(tokens, 4))).toBe(3);
+    expect(lengthOf(sourceOf(tokens, 1))).toBe(0);
   });
 
   it('drafts no more for a sequence whose draft has spoiled a run', () => {
