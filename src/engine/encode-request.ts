@@ -9,7 +9,7 @@ export interface EncodedRequest {
   readonly ids: readonly number[];
   /**
    * Rows of the prefix that the request reads from a window: whole blocks, always before its last token. A property of
-   * the request alone, never of what runs beside it or of what is cached.
+   * request and engine, never of what runs beside it or of what is cached.
    */
   readonly splitRows: number;
   /** Rows of the prompt's whole blocks; those behind `splitRows` are the request's own. */
@@ -18,9 +18,6 @@ export interface EncodedRequest {
   /** sha256 over the ids: a checkpoint of another prompt is told by it. */
   readonly digest: string;
 }
-
-/** A prompt's own part up to so many rows stays apart from the prefix. */
-const maxOwnRows = 2_048;
 
 /** Equal for requests that share tenant, tools and leading messages. */
 export function prefixKeyOf(request: GenerateRequest): string {
@@ -32,6 +29,8 @@ export interface EncodeLimits {
   readonly windowTokens: number;
   /** Rows that fit into memory when one request has all of it. */
   readonly memoryTokens: number;
+  /** A prompt's own part up to so many tokens stays apart from the prefix. */
+  readonly ownTokens: number;
 }
 
 /** Messages → token ids. @throws `input.context-length` */
@@ -47,7 +46,7 @@ export function encodeRequest(tokenizer: Tokenizer, request: GenerateRequest, li
   if (asked > room) throw tooLong(ids.length, limits, asked);
   return {
     ids,
-    splitRows: splitRowsOf(sharedTokens, ids.length),
+    splitRows: splitRowsOf(sharedTokens, ids.length, limits.ownTokens),
     blockedRows: Math.floor(ids.length / blockRows) * blockRows,
     maxTokens: Math.min(request.maxTokens ?? room, room),
     digest: createHash('sha256').update(Uint32Array.from(ids)).digest('hex'),
@@ -70,8 +69,8 @@ function tooLong(promptTokens: number, { windowTokens, memoryTokens }: EncodeLim
  * What is shared, in whole blocks; of a prompt that has a long part of its own, all of it. A short prompt that shares
  * nothing has no prefix at all: such prompts then decode together, whatever they say.
  */
-function splitRowsOf(sharedTokens: number, promptTokens: number): number {
+function splitRowsOf(sharedTokens: number, promptTokens: number, mostOwn: number): number {
   const ownTokens = promptTokens - sharedTokens;
-  const prefixTokens = ownTokens <= maxOwnRows ? sharedTokens : promptTokens;
+  const prefixTokens = ownTokens <= mostOwn ? sharedTokens : promptTokens;
   return Math.floor(Math.min(prefixTokens, promptTokens - 1) / blockRows) * blockRows;
 }

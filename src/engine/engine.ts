@@ -52,6 +52,14 @@ interface Settle {
 }
 
 /**
+ * Tokens of a prompt that nobody shares are read from its own blocks up to here, and from a window beyond: requests with
+ * the same window decode in one run, also those with none. Where own rows are copied in each run that pays for short
+ * prompts; where whole blocks are read in place, for all but those whose copy in a run of the prompt takes much memory.
+ */
+const mostCopied = 2_048;
+const mostInPlace = 16_384;
+
+/**
  * Continuous batching: requests come, go and are cancelled between any two runs.
  *
  * G1 Every request ends once: with its result, its error, or as cancelled.
@@ -81,7 +89,8 @@ export class Engine implements EngineService {
     const { runner, budget, nowMs } = deps;
     this.#deps = deps;
     const half = Math.floor(budget.total / 2);
-    this.#limits = { windowTokens: runner.contextTokens, memoryTokens: half * blockRows };
+    const ownTokens = runner.rounding === null ? mostCopied : mostInPlace;
+    this.#limits = { windowTokens: runner.contextTokens, memoryTokens: half * blockRows, ownTokens };
     this.#counters = new EngineCounters(() => runner.runMs);
     this.#drafter = deps.drafter ?? (options.draftTokens > 0 ? new LookupDrafter(options.draftTokens) : noDrafts);
     const pages = new PageSource(deps.cache, deps.tier);

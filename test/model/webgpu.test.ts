@@ -47,6 +47,31 @@ function rootMeanSquare(left: Float32Array, right: Float32Array): number {
 }
 
 describe.skipIf(isMissing)(isMissing ? `webgpu (skipped: ${found.missing})` : 'webgpu', () => {
+  it('reads own rows that lie in blocks', async () => {
+    const runner = await openOrtRunner(join(fixtures, 'k2-tiny-bf16'), onDevice);
+    const { layers, latentWidth: width } = runner;
+    const rows = Array.from({ length: layers }, (_, layer) =>
+      Float32Array.from({ length: 2 * 512 * width }, (__, at) => Math.sin(at * 0.7 + layer)),
+    );
+    // block 0 and 1 of the first sequence, then of the second, turned round
+    const inBlocks = rows.map((layer) => {
+      const blocks = [3, 1, 0, 2].map((block) => layer.subarray(block * 256 * width, (block + 1) * 256 * width));
+      return Float32Array.from(blocks.flatMap((block) => [...block]));
+    });
+    const step = {
+      sequences: [300, 20].map((start) => ({ tokenIds: [7], start, wanted: 1 })),
+      prefix: rows.map(() => new Float32Array()),
+      prefixRows: 0,
+      suffix: rows,
+      suffixRows: 512,
+      head: true,
+    };
+    const sideBySide = await runner.run(step);
+    const met = await runner.run({ ...step, suffix: inBlocks, suffixBlocks: [[2, 1], [3]] });
+    await runner.close();
+    expect(met.logits).toEqual(sideBySide.logits);
+  });
+
   it.each(['k2-tiny-bf16', 'k2-tiny-int4', 'moonlight-tiny-bf16'])('answers %s as the cpu does', async (name) => {
     const folder = join(fixtures, name);
     const [reference] = (await loadReferenceCases(folder)).filter(({ file }) => file === 'expected.json');

@@ -84,9 +84,9 @@ describe('own blocks in INT8', () => {
 
   it('belong to their sequence while others come and go', async () => {
     const plain = setUp({ cache: false, maxSequences: 1, draftTokens: 0 });
-    const { submit, engine, finish } = setUp({ maxSequences: 6, blocks: 32 });
-    const requests = Array.from({ length: 18 }, (_, index) =>
-      ask(`r${index}`, 100 + ((index * 397) % 900), { maxTokens: 20 + ((index * 53) % 400), priority: index % 3 }),
+    const { submit, engine, finish } = setUp({ maxSequences: 6, blocks: 20 });
+    const requests = Array.from({ length: 10 }, (_, index) =>
+      ask(`r${index}`, 100 + ((index * 397) % 700), { maxTokens: 20 + ((index * 53) % 250), priority: index % 3 }),
     );
     const answers = await Promise.all(requests.map((request) => submit(request)));
     engine.checkIntegrity();
@@ -94,6 +94,20 @@ describe('own blocks in INT8', () => {
       expect(textOf(answers[index] ?? expect.fail())).toEqual(textOf(await plain.submit(request)));
     }
     expect(engine.stats().preemptions).toBeGreaterThan(0);
+    finish();
+  });
+
+  it('let long prompts that share nothing decode in one run, however long each is', async () => {
+    const plain = setUp({ cache: false, maxSequences: 1, draftTokens: 0 });
+    const { submit, runner, finish } = setUp({ blocks: 120, draftTokens: 0 });
+    const requests = [2_200, 2_500, 3_100].map((letters) => ask(`p${letters}`, letters, { maxTokens: 40 }));
+    const answers = await Promise.all(requests.map((request) => submit(request)));
+    for (const [index, request] of requests.entries()) {
+      expect(textOf(answers[index] ?? expect.fail())).toEqual(textOf(await plain.submit(request)));
+    }
+    expect(answers.map(({ cacheMiss }) => cacheMiss)).toEqual(requests.map(() => 'below_minimum'));
+    const together = runner.runs.filter(({ sequences }) => sequences.length === 3);
+    expect(together.length).toBeGreaterThan(20);
     finish();
   });
 });
