@@ -1,4 +1,3 @@
-import { invariant } from '../base/invariant.ts';
 import { extendRows } from './extend-rows.ts';
 import { roundRows } from './kv/latent-buffer.ts';
 import type { PageSource } from './kv/page-source.ts';
@@ -36,11 +35,16 @@ export interface MemberStep {
 }
 
 /**
- * Rows of answers that one run may compute of a member. They read blocks before their own in INT8, so for equal bits
- * whatever the schedule these must be there when the run begins: rows end with their block.
+ * New rows of a member that one run may have. Rows of answers, and a last row of a prompt whose logits are wanted, read
+ * blocks before their own in INT8, so for equal bits whatever the schedule these must be there when the run begins: rows
+ * of answers end with their block, and those of a prompt before its last one.
  */
-function rowsTogether({ promptStep, rounding }: ModelRunner, { rows }: Sequence): number {
-  return promptStep === null || rounding === null ? Number.POSITIVE_INFINITY : blockRows - (rows % blockRows);
+function rowsTogether({ promptStep, rounding }: ModelRunner, { rows, tokens }: Sequence, isPrompt: boolean): number {
+  if (promptStep === null || rounding === null) return Number.POSITIVE_INFINITY;
+  const blockOf = (row: number): number => Math.floor(row / blockRows);
+  const last = blockOf(tokens.length - 1);
+  const end = isPrompt && blockOf(rows) < last ? last : blockOf(rows) + 1;
+  return end * blockRows - rows;
 }
 
 /**
@@ -65,7 +69,7 @@ export async function advanceMembers(
       ? Math.min(promptRowsOf(runner, most), promptRows)
       : Math.min(most, Math.max(...members.map(({ pendingTotal }) => pendingTotal)));
   const parts = members.map((member, index) => {
-    const together = promptRows > 0 ? width : rowsTogether(runner, member);
+    const together = rowsTogether(runner, member, promptRows > 0);
     const pending = member.tokens.slice(member.rows, member.rows + Math.min(width, together));
     const isComplete = pending.length === member.pendingTotal;
     // of the last token of an answer no row is needed
@@ -79,9 +83,7 @@ export async function advanceMembers(
     };
   });
   const isWanted = parts.some(({ wanted }) => wanted > 0);
-  const readsBlocks = promptRows === 0;
-  // what the engine writes itself follows every prompt
-  invariant(readsBlocks || !isWanted, 'a row is wanted that is computed as one of a prompt');
+  const readsBlocks = isWanted || promptRows === 0;
   const padded = Math.max(...parts.map(({ tokenIds }) => tokenIds.length));
   const ownRows = parts.map(({ start }) => start - window.rows);
   const wholeBlocks = ownRows.map((rows) => Math.floor(rows / blockRows));

@@ -3,8 +3,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { BlockBudget } from '../../src/engine/kv/block-budget.ts';
+import { LatentBuffer } from '../../src/engine/kv/latent-buffer.ts';
 import { OwnRows } from '../../src/engine/kv/own-rows.ts';
 import { pageBytes } from '../../src/engine/kv/page-shape.ts';
+import { RoundedBlocks } from '../../src/engine/kv/rounded-blocks.ts';
 import { blockRows, type ModelRunner, type StepInput } from '../../src/engine/ports.ts';
 import { hasExactInt8 } from '../../src/engine/runtime/cpu-features.ts';
 import { openOrtRunner } from '../../src/engine/runtime/ort-runner.ts';
@@ -114,6 +116,37 @@ describe.skipIf(!hasExactInt8()).each([
       expect(alone.logits.every(Number.isFinite)).toBe(true);
     }
     await few.close();
+    await runner.close();
+  });
+
+  it('are read by the last row of a prompt, where its logits are wanted, and by no other of its rows', async () => {
+    const runner = await openOrtRunner(folder(), { precision: 'int4', threads: 2 });
+    const { layers, latentWidth } = runner;
+    const rounding = runner.rounding ?? expect.fail('the runner rounds nothing');
+    const rows = new LatentBuffer(layers, latentWidth, 512);
+    rows.store(
+      0,
+      256,
+      Float32Array.from({ length: layers * 256 * latentWidth }, (_, at) => Math.sin(at * 0.37)),
+    );
+    const blocks = new RoundedBlocks(runner, rounding);
+    await blocks.keep(rows, 1, () => rows.view(256));
+    const step = { sequences: [{ tokenIds: idsOf(256, 1), start: 256, wanted: 1 }], isPrompt: true, head: true };
+    const own = { prefix: rows.view(0), prefixRows: 0, suffix: rows.view(512), suffixRows: 512 };
+    const asOwn = await runner.run({ ...step, ...own, ownBlocks: blocks.of([rows]) });
+    const asWindow = await runner.run({
+      ...step,
+      prefix: rows.view(256),
+      prefixRows: 256,
+      rounded: await rounding.round(rows.view(256), 256),
+      suffix: rows.view(256, 256),
+      suffixRows: 256,
+    });
+    expect(asOwn.logits).toEqual(asWindow.logits);
+    expect(asOwn.latents).toEqual(asWindow.latents);
+    const inFloat = await runner.run({ ...step, ...own });
+    expect(inFloat.latents).toEqual(asOwn.latents);
+    expect(inFloat.logits).not.toEqual(asOwn.logits);
     await runner.close();
   });
 

@@ -96,8 +96,9 @@ function runFake(
   const rounded = input.rounded ?? null;
   invariant(rounded === null || rounds, 'nobody reads prefixes in INT8');
   if (rounded !== null) checkRounded(input, rounded);
+  const readsBlocks = !hasPromptForm || sequences.some(({ wanted }) => wanted > 0);
   // an embedding reads none, and has no key for them
-  if (rounds && !hasPromptForm && input.ownBlocks !== undefined) checkBlocks(input, promptStep !== null);
+  if (rounds && readsBlocks && input.ownBlocks !== undefined) checkBlocks(input, promptStep !== null);
   const form = hasPromptForm ? 2 : 1;
   const padded = Math.max(...sequences.map(({ tokenIds }) => tokenIds.length));
   const latents = new Float32Array(layers * sequences.length * padded * width);

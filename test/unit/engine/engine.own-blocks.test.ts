@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
+import { AppError } from '../../../src/base/errors.ts';
 import type { GenerateRequest, GenerateResult } from '../../../src/engine/messages.ts';
-import { blockRows } from '../../../src/engine/ports.ts';
-import { byteVocabulary } from '../../support/byte-tokenizer.ts';
+import { blockRows, type Tokenizer } from '../../../src/engine/ports.ts';
+import { byteTokenizer, byteVocabulary } from '../../support/byte-tokenizer.ts';
 import { openFakeRunner } from '../../support/fake-runner.ts';
 import {
   chatMessage,
@@ -25,6 +26,15 @@ function setUp(options: TestEngineOptions = {}) {
   return { runner, engine, submit, finish };
 }
 
+/** Of a model without thoughts: the engine writes nothing behind a prompt. */
+const thoughtless: Tokenizer = {
+  ...byteTokenizer,
+  specialId: (token) => {
+    if (token.includes('think')) throw new AppError('input.model-folder', `no special token ${token}`);
+    return byteTokenizer.specialId(token);
+  },
+};
+
 /** Letters that come again, so that there is something to quote. */
 const ask = (id: string, letters: number, more: Partial<GenerateRequest> = {}): GenerateRequest =>
   generateRequest(id, {
@@ -37,9 +47,12 @@ const ask = (id: string, letters: number, more: Partial<GenerateRequest> = {}): 
 const textOf = ({ reasoning, content, finishReason }: GenerateResult) => ({ reasoning, content, finishReason });
 
 describe('own blocks in INT8', () => {
-  it('are read behind prompts of any length, those that end with a block too', async () => {
-    const { submit, finish } = setUp();
-    const plain = setUp({ cache: false, maxSequences: 1, draftTokens: 0, prefillTokens: 64 });
+  it.each([
+    ['thinks', byteTokenizer],
+    ['does not, so that the last row of a prompt is wanted', thoughtless],
+  ] as const)('are read behind prompts of any length, where the model %s', async (_, tokenizer) => {
+    const { submit, finish } = setUp({ tokenizer });
+    const plain = setUp({ cache: false, maxSequences: 1, draftTokens: 0, prefillTokens: 64, tokenizer });
     const lengths = Array.from({ length: 24 }, (_, index) => 418 + index);
     const prompts = await Promise.all(
       lengths.map(async (letters) => {
