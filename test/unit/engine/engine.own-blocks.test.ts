@@ -53,7 +53,7 @@ describe('own blocks in INT8', () => {
   ] as const)('are read behind prompts of any length, where the model %s', async (_, tokenizer) => {
     const { submit, finish } = setUp({ tokenizer });
     const plain = setUp({ cache: false, maxSequences: 1, draftTokens: 0, prefillTokens: 64, tokenizer });
-    const lengths = Array.from({ length: 24 }, (_, index) => 418 + index);
+    const lengths = Array.from({ length: 24 }, (__, index) => 418 + index);
     const prompts = await Promise.all(
       lengths.map(async (letters) => {
         const answered = await submit(ask(`p${letters}`, letters, { maxTokens: 3 }));
