@@ -10,6 +10,7 @@ import { RoundedBlocks } from '../../src/engine/kv/rounded-blocks.ts';
 import { blockRows, type ModelRunner, type StepInput } from '../../src/engine/ports.ts';
 import { hasExactInt8 } from '../../src/engine/runtime/cpu-features.ts';
 import { openOrtRunner } from '../../src/engine/runtime/ort-runner.ts';
+import { areSame, relativeError } from '../support/model-run.ts';
 import { readAsAnswer } from '../support/read-answer.ts';
 import { writeTinyCheckpoint } from '../support/tiny-checkpoint.ts';
 
@@ -24,10 +25,6 @@ afterAll(() => rmSync(root, { recursive: true, force: true }));
 const wide = { num_attention_heads: 4, num_key_value_heads: 4, kv_lora_rank: 128, qk_rope_head_dim: 32 };
 const idsOf = (total: number, seed: number): number[] =>
   Array.from({ length: total }, (_, index) => (index * index * 7 + index * 3 + seed) % 61);
-
-function areSame(left: Float32Array, right: Float32Array): boolean {
-  return Buffer.from(left.buffer).equals(Buffer.from(right.buffer));
-}
 
 describe.skipIf(!hasExactInt8()).each([
   ['wide latents', { config: wide }],
@@ -160,12 +157,7 @@ describe.skipIf(!hasExactInt8()).each([
     const met = (await runner.run(step)).logits;
     const wanted = (await runner.run({ ...step, ownBlocks: null })).logits;
     expect(areSame(met, wanted)).toBe(false);
-    let [squares, all] = [0, 0];
-    for (const [at, value] of wanted.entries()) {
-      squares += ((met[at] ?? Number.NaN) - value) ** 2;
-      all += value ** 2;
-    }
-    expect(Math.sqrt(squares / all)).toBeLessThan(0.04);
+    expect(relativeError(met, wanted)).toBeLessThan(0.04);
     await runner.close();
   });
 });

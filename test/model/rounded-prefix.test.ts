@@ -7,6 +7,7 @@ import { blockRows, type ModelRunner, type RoundedLayer, type StepInput } from '
 import { hasExactInt8 } from '../../src/engine/runtime/cpu-features.ts';
 import { openOrtRunner } from '../../src/engine/runtime/ort-runner.ts';
 import { joinFloats } from '../../src/engine/runtime/run-in-parts.ts';
+import { areSame, relativeError } from '../support/model-run.ts';
 import { writeTinyCheckpoint } from '../support/tiny-checkpoint.ts';
 
 /** Skipped where the CPU sums INT8 products in 16 bits: nothing is rounded there. */
@@ -74,20 +75,6 @@ async function answer(
 
 function stepOf(floats: LatentBuffer, rounded: Prefix['rounded'] | null): Omit<StepInput, 'sequences' | 'suffix'> {
   return { prefix: floats.view(prefixRows), prefixRows, rounded, suffixRows: ownRows, head: true };
-}
-
-function areSame(left: Float32Array, right: Float32Array): boolean {
-  return Buffer.from(left.buffer).equals(Buffer.from(right.buffer));
-}
-
-/** Root mean square of the difference over that of the values. */
-function relativeError(met: Float32Array, wanted: Float32Array): number {
-  let [squares, size] = [0, 0];
-  for (const [index, value] of wanted.entries()) {
-    squares += ((met[index] ?? Number.NaN) - value) ** 2;
-    size += value ** 2;
-  }
-  return Math.sqrt(squares / size);
 }
 
 describe.skipIf(!hasExactInt8()).each([

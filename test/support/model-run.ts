@@ -64,3 +64,18 @@ export function largestDifference(left: ArrayLike<number>, right: ArrayLike<numb
   }
   return largest;
 }
+
+/** To the last bit. */
+export function areSame(left: Float32Array, right: Float32Array): boolean {
+  return Buffer.from(left.buffer).equals(Buffer.from(right.buffer));
+}
+
+/** Root mean square of the difference over that of the values. */
+export function relativeError(met: Float32Array, wanted: Float32Array): number {
+  let [squares, size] = [0, 0];
+  for (const [index, value] of wanted.entries()) {
+    squares += ((met[index] ?? Number.NaN) - value) ** 2;
+    size += value ** 2;
+  }
+  return Math.sqrt(squares / size);
+}

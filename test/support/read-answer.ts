@@ -1,22 +1,20 @@
-import { LatentBuffer } from '../../src/engine/kv/latent-buffer.ts';
+import { LatentBuffer, roundRows } from '../../src/engine/kv/latent-buffer.ts';
 import { RoundedBlocks } from '../../src/engine/kv/rounded-blocks.ts';
-import { blockRows, type ModelRunner, type StepInput } from '../../src/engine/ports.ts';
+import { blockRows, type ModelRunner } from '../../src/engine/ports.ts';
 import { joinFloats } from '../../src/engine/runtime/run-in-parts.ts';
 
-/** The same tokens, so that a test may spoil what it thinks is not read. */
 export interface Answering {
   /** Rows before this one are a window. */
   readonly border: number;
   /** New rows of each run; a run ends with its block. */
   readonly chunks: readonly number[];
-  readonly onStep?: (input: StepInput) => StepInput;
 }
 
 /** Logits and latents of all tokens as those of an answer: whole blocks before a row's own are read in INT8. */
 export async function readAsAnswer(
   runner: ModelRunner,
   ids: readonly number[],
-  { border, chunks, onStep = (input) => input }: Answering,
+  { border, chunks }: Answering,
 ): Promise<Float32Array> {
   const rounding = runner.rounding ?? raise('the runner rounds nothing');
   const rows = new LatentBuffer(runner.layers, runner.latentWidth, ids.length);
@@ -29,23 +27,21 @@ export async function readAsAnswer(
     const tokenIds = ids.slice(row, row + Math.min(chunks[index % chunks.length] ?? 1, inBlock));
     const prefixRows = Math.min(border, row - (row % blockRows));
     const prefix = rows.view(prefixRows);
-    const suffixRows = Math.ceil((row + tokenIds.length - prefixRows) / blockRows) * blockRows;
+    const suffixRows = roundRows(row + tokenIds.length - prefixRows);
     rows.reserve(prefixRows + suffixRows);
     const suffix = rows.view(suffixRows, prefixRows);
     const whole = (row - (row % blockRows) - prefixRows) / blockRows;
     await blocks.keep(member, whole, (place) => rows.view(blockRows, prefixRows + place * blockRows));
-    const output = await runner.run(
-      onStep({
-        sequences: [{ tokenIds, start: row, wanted: tokenIds.length }],
-        prefix,
-        prefixRows,
-        rounded: prefixRows === 0 ? null : await rounding.round(prefix, prefixRows),
-        ownBlocks: blocks.of([member]),
-        suffix,
-        suffixRows,
-        head: true,
-      }),
-    );
+    const output = await runner.run({
+      sequences: [{ tokenIds, start: row, wanted: tokenIds.length }],
+      prefix,
+      prefixRows,
+      rounded: prefixRows === 0 ? null : await rounding.round(prefix, prefixRows),
+      ownBlocks: blocks.of([member]),
+      suffix,
+      suffixRows,
+      head: true,
+    });
     rows.store(row, tokenIds.length, output.latents);
     logits.push(output.logits);
     row += tokenIds.length;

@@ -34,13 +34,13 @@ export class GrowingRows {
 
   resize(total: number): void {
     if (total === this.#total) return;
-    const known = Math.min(this.#total, this.#capacity);
-    const spare = this.#capacity - total;
+    const [before, used] = [this.#total, this.#capacity];
+    const spare = used - total;
     if (spare < 0 || spare > mostSpare) this.#setCapacity(total);
     this.#total = total;
     this.#view();
-    // what was there when the room was used before
-    for (const layer of this.#layers) layer.fill(0, known * this.#floats);
+    // what was there when the room was used before; memory beyond it is new, and takes none until it is written
+    for (const layer of this.#layers) layer.fill(0, before * this.#floats, used * this.#floats);
   }
 
   /** @param row of all blocks */

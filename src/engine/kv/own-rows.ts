@@ -1,15 +1,10 @@
 import { invariant } from '../../base/invariant.ts';
-import { blockRows, type LatentLayers, type LatentRounding, type OwnBlocks } from '../ports.ts';
+import { blockRows, type LatentLayers, type OwnBlocks } from '../ports.ts';
 import type { BlockBudget } from './block-budget.ts';
 import { BlockPlaces } from './block-places.ts';
 import { GrowingRows } from './growing-rows.ts';
-import { type PageShape, pageBytes } from './page-shape.ts';
+import { blocksInInt8, type RoundedShape } from './page-shape.ts';
 import { RoundedBlocks } from './rounded-blocks.ts';
-
-export interface OwnShape extends PageShape {
-  /** Whole blocks of own rows are read in INT8 too; null: they are not. */
-  readonly rounding: LatentRounding | null;
-}
 
 /** Who keeps the count of blocks. */
 export type BlockLender = Pick<BlockBudget, 'take' | 'give' | 'heldBy'>;
@@ -37,7 +32,7 @@ const owner = 'own rows';
  *    times zero is NaN.
  */
 export class OwnRows<Member extends object> {
-  readonly #shape: OwnShape;
+  readonly #shape: RoundedShape;
   readonly #budget: BlockLender;
   readonly #places = new BlockPlaces<Member>();
   readonly #rows: GrowingRows;
@@ -46,7 +41,7 @@ export class OwnRows<Member extends object> {
   /** Blocks that may be read in INT8: of each member all but its last. */
   #roundable = 0;
 
-  constructor(shape: OwnShape, budget: BlockLender) {
+  constructor(shape: RoundedShape, budget: BlockLender) {
     this.#shape = shape;
     this.#budget = budget;
     this.#rows = new GrowingRows(shape);
@@ -70,7 +65,7 @@ export class OwnRows<Member extends object> {
   /** Of the ledger, at most, for a new member with so many rows. */
   blocksFor(rows: number): number {
     const blocks = wholeBlocks(rows);
-    return blocks + this.#inInt8(blocks - 1);
+    return blocks + blocksInInt8(this.#shape, blocks - 1);
   }
 
   /** Makes room for `rows` rows of a member. False, with nothing changed, when the budget has none. */
@@ -161,12 +156,7 @@ export class OwnRows<Member extends object> {
   }
 
   #held(blocks: number, roundable: number): number {
-    return blocks + this.#inInt8(roundable);
-  }
-
-  #inInt8(blocks: number): number {
-    const { rounding } = this.#shape;
-    return rounding === null ? 0 : Math.ceil((blocks * rounding.blockBytes) / pageBytes(this.#shape));
+    return blocks + blocksInInt8(this.#shape, roundable);
   }
 
   #blockAt(member: Member, row: number): number {

@@ -1,4 +1,4 @@
-import { blockRows } from '../ports.ts';
+import { blockRows, type LatentRounding } from '../ports.ts';
 
 /** What decides the size of a page; equal for all pages of one engine. */
 export interface PageShape {
@@ -14,4 +14,16 @@ export function pageFloats(shape: PageShape): number {
 /** Bytes of a page in memory, and so of one block of the ledger. */
 export function pageBytes(shape: PageShape): number {
   return pageFloats(shape) * Float32Array.BYTES_PER_ELEMENT;
+}
+
+/** Of an engine that may read whole blocks in INT8 too. */
+export interface RoundedShape extends PageShape {
+  /** Null: it does not. */
+  readonly rounding: LatentRounding | null;
+}
+
+/** Blocks of the ledger for so many that are kept in INT8 too. */
+export function blocksInInt8(shape: RoundedShape, blocks: number): number {
+  const { rounding } = shape;
+  return rounding === null ? 0 : Math.ceil((blocks * rounding.blockBytes) / pageBytes(shape));
 }

@@ -1,21 +1,15 @@
 import { invariant } from '../../base/invariant.ts';
-import { blockRows, type LatentRounding, type RoundedLayer } from '../ports.ts';
+import { blockRows, type RoundedLayer } from '../ports.ts';
 import type { BlockBudget } from './block-budget.ts';
 import { LatentBuffer } from './latent-buffer.ts';
-import { type PageShape, pageBytes } from './page-shape.ts';
+import { blocksInInt8, type RoundedShape } from './page-shape.ts';
 import type { PageSource } from './page-source.ts';
 
 const owner = 'prefix windows';
 
-export interface WindowShape extends PageShape {
-  /** Complete windows are kept in INT8 too; null: they are not. */
-  readonly rounding: LatentRounding | null;
-}
-
-/** Of the ledger, for a window of so many blocks. */
-function windowBlocks(shape: WindowShape, blocks: number): number {
-  const { rounding } = shape;
-  return blocks + (rounding === null ? 0 : Math.ceil((blocks * rounding.blockBytes) / pageBytes(shape)));
+/** Of the ledger, for a window of so many blocks: a complete one is kept in INT8 too. */
+function windowBlocks(shape: RoundedShape, blocks: number): number {
+  return blocks + blocksInInt8(shape, blocks);
 }
 
 /**
@@ -38,11 +32,11 @@ export class PrefixWindow {
   /** Dropped: pages that still arrive are not taken any more. */
   isDropped = false;
   users = 0;
-  readonly #shape: WindowShape;
+  readonly #shape: RoundedShape;
   #rounded: readonly RoundedLayer[] | null = null;
 
   /** @param used memory of a window that is gone */
-  constructor(names: readonly string[], tokenIds: Int32Array, shape: WindowShape, used: LatentBuffer | null) {
+  constructor(names: readonly string[], tokenIds: Int32Array, shape: RoundedShape, used: LatentBuffer | null) {
     this.#shape = shape;
     this.key = names.at(-1) ?? '';
     this.names = names;
@@ -82,12 +76,12 @@ export class PrefixWindow {
  */
 export class PrefixWindows {
   readonly #windows = new Map<string, PrefixWindow>();
-  readonly #shape: WindowShape;
+  readonly #shape: RoundedShape;
   readonly #budget: BlockBudget;
   readonly #pages: PageSource;
   readonly #onLoaded: () => void;
 
-  constructor(shape: WindowShape, budget: BlockBudget, pages: PageSource, onLoaded: () => void) {
+  constructor(shape: RoundedShape, budget: BlockBudget, pages: PageSource, onLoaded: () => void) {
     this.#shape = shape;
     this.#budget = budget;
     this.#pages = pages;

@@ -24,9 +24,9 @@ export async function runInParts(
   const perPart = Math.max(1, Math.floor(rows / tokens));
   const parts: { readonly output: StepOutput; readonly count: number; readonly tokens: number }[] = [];
   for (let first = 0; first < sequences.length; first += perPart) {
-    const part = sequences.slice(first, first + perPart);
-    const output = await runInParts(shape, partOf(shape, input, first, part.length), rows, run);
-    parts.push({ output, count: part.length, tokens: longestOf(part) });
+    const part = partOf(shape, input, first, perPart);
+    const output = await runInParts(shape, part, rows, run);
+    parts.push({ output, count: part.sequences.length, tokens: longestOf(part.sequences) });
   }
   return {
     logits: joinFloats(parts.map(({ output }) => output.logits)),
@@ -35,9 +35,9 @@ export async function runInParts(
   };
 }
 
-/** Some of the sequences, neighbours, with what is theirs. */
-function partOf({ latentWidth }: Shape, input: StepInput, first: number, count: number): StepInput {
-  const end = first + count;
+/** Some of the sequences, neighbours, at most so many, with what is theirs. */
+function partOf({ latentWidth }: Shape, input: StepInput, first: number, most: number): StepInput {
+  const end = Math.min(first + most, input.sequences.length);
   const { ownBlocks = null, suffix, suffixRows, suffixBlocks } = input;
   const ownFloats = suffixRows * latentWidth;
   return {

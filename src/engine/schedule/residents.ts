@@ -1,14 +1,15 @@
 import { invariant } from '../../base/invariant.ts';
 import type { BlockBudget } from '../kv/block-budget.ts';
 import { OwnRows } from '../kv/own-rows.ts';
+import type { RoundedShape } from '../kv/page-shape.ts';
 import type { PageSource } from '../kv/page-source.ts';
-import { type PrefixWindow, PrefixWindows, type WindowShape } from '../kv/prefix-window.ts';
+import { type PrefixWindow, PrefixWindows } from '../kv/prefix-window.ts';
 import { blockRows } from '../ports.ts';
 import type { Sequence } from '../sequence.ts';
 import { compareUrgency } from './urgency.ts';
 
 export interface ResidentsDeps {
-  readonly shape: WindowShape;
+  readonly shape: RoundedShape;
   readonly budget: BlockBudget;
   readonly pages: PageSource;
   /** Pages that were being read have arrived. */

@@ -11,7 +11,7 @@ import type { RoundedShapes } from './rounded-keys.ts';
  *  A1 a zero row behind the queries of the per-head products, whose kernel differs for a single row;
  *  A2 suffix values summed in steps of 128 keys, the step in which a product over the prefix is summed;
  *  A3 prefix and suffix in multiples of 256 rows, the rest masked.
- * Where blocks are read in INT8 (`rounded-prefix.ts`), a row reads every whole block before its own so, whether it is
+ * Where blocks are read in INT8 (`rounded-products.ts`), a row reads every whole block before its own so, whether it is
  * the prefix's or the sequence's: it then has the same bits wherever the border between the two is.
  * Rows of a prompt's whole blocks are computed with keys and values of each head instead (`expanded.ts`), at least 64 in
  * a run: their sums do not depend on the run either, but are others than those of the absorbed form. So these rows are

@@ -2,7 +2,7 @@ import { type GraphBuilder, intAttribute, type ValueName } from '../graph-builde
 import { latentWidth, type ModelConfig } from '../model-config.ts';
 import type { AttentionContext, AttentionForm, KeyShapes } from './attention-parts.ts';
 import { softmaxScale } from './rotary.ts';
-import type { RoundedKeys } from './rounded-keys.ts';
+import type { RoundedKeys, RoundedShapes } from './rounded-keys.ts';
 import { OwnAttention } from './rounded-own.ts';
 import { PrefixAttention } from './rounded-prefix.ts';
 import { addRoundedQueries, type RoundedSource } from './rounded-products.ts';
@@ -40,16 +40,11 @@ export function addMixedLatents(
   const ofPrefix = (part: GraphBuilder) => new PrefixAttention(part, rounded.prefix, shapes.prefix);
   const ofOwn = (part: GraphBuilder) => new OwnAttention(part, config, context, rounded.own, shapes.own);
   const addRounded =
-    (...sources: readonly ((part: GraphBuilder) => RoundedSource)[]): Adding =>
-    (part) =>
-      addRoundedMixed(
-        part,
-        config,
-        form,
-        context,
-        inputs,
-        sources.map((open) => open(part)),
-      );
+    (...open: readonly ((part: GraphBuilder) => RoundedSource)[]): Adding =>
+    (part) => {
+      const sources = open.map((source) => source(part));
+      return addRoundedMixed(part, config, form, context, inputs, { ...shapes, sources });
+    };
   const choose =
     (condition: ValueName, whenTrue: Adding, whenFalse: Adding): Adding =>
     (part) => {
@@ -95,10 +90,13 @@ function addRoundedMixed(
   form: AttentionForm,
   context: AttentionContext,
   inputs: MixInputs,
-  sources: readonly RoundedSource[],
+  {
+    queryRows,
+    sums,
+    sources,
+  }: Pick<RoundedShapes, 'queryRows' | 'sums'> & { readonly sources: readonly RoundedSource[] },
 ): ValueName {
   const { keys, shapes } = inputs;
-  const { queryRows, sums } = context.roundedShapes(inputs.rounded?.prefix.keys ?? '');
   const scale = softmaxScale(config);
   const queries = graph.reshapeTo(inputs.queries, context.queryShape);
   const rounded = addRoundedQueries(graph, queries, queryRows);

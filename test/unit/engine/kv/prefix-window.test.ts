@@ -1,16 +1,17 @@
 import { describe, expect, it } from 'vitest';
 import { BlockBudget } from '../../../../src/engine/kv/block-budget.ts';
 import { openMemoryTier } from '../../../../src/engine/kv/memory-tier.ts';
+import type { RoundedShape } from '../../../../src/engine/kv/page-shape.ts';
 import { PageSource } from '../../../../src/engine/kv/page-source.ts';
-import { PrefixWindows, type WindowShape } from '../../../../src/engine/kv/prefix-window.ts';
+import { PrefixWindows } from '../../../../src/engine/kv/prefix-window.ts';
 import { RadixPrefixCache } from '../../../../src/engine/kv/radix-prefix-cache.ts';
 import { blockRows, type PageTier } from '../../../../src/engine/ports.ts';
 
-const shape: WindowShape = { layers: 1, latentWidth: 2, rounding: null };
+const shape: RoundedShape = { layers: 1, latentWidth: 2, rounding: null };
 const pageFloats = blockRows * 2;
 
 /** Seven eighths as much memory as in float32; tells the first value of each block. */
-const rounding: WindowShape['rounding'] = {
+const rounding: RoundedShape['rounding'] = {
   blockBytes: blockRows * 7,
   round: async (prefix, rows) =>
     prefix.map((layer) => ({
@@ -35,7 +36,7 @@ function promisingTier(load: PageTier['load']): PageTier {
 /** A page whose every value is its number. */
 const pageOf = (value: number): Float32Array => new Float32Array(pageFloats).fill(value);
 
-function setUp(blocks: number, tier: PageTier | null = null, inInt8: WindowShape['rounding'] = null) {
+function setUp(blocks: number, tier: PageTier | null = null, inInt8: RoundedShape['rounding'] = null) {
   const budget = new BlockBudget(blocks, pageFloats * 4);
   const cache = new RadixPrefixCache(budget);
   let loads = 0;
